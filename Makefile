@@ -1,0 +1,45 @@
+# Two commands matter: `make demo` shows the job at work, `make test` proves it. Both set up what they need.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help setup demo test check lint bench up down clean
+
+help:  ## List the targets.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP)  ## Make .venv with the `ta` command.
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(f"Python 3.11 or 3.12 is needed, {sys.version.split()[0]} was found: make PYTHON=python3.12 setup" if sys.version_info[:2] not in {(3, 11), (3, 12)} else 0)'
+	@java -version 2>&1 | grep -q . || { echo 'Java 17 is needed: put `java` on PATH'; exit 1; }
+	@mvn -v >/dev/null 2>&1 || { echo 'Maven is needed: put `mvn` on PATH'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=24" "setuptools>=69" wheel
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup  ## Stream a simulated market through the real job and show bars and signals.
+	$(BIN)/ta demo
+
+test: setup  ## Run every test, the local stack included.
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test  ## Format, lint, types, layers, tests.
+
+bench: setup  ## Measure; the report goes to docs/benchmarks/.
+	$(BIN)/ta bench
+
+up down: setup  ## Start or stop the local stack.
+	$(BIN)/ta $@
+
+clean:  ## Remove what the stack and the build left, but not .venv.
+	-$(BIN)/ta down
+	rm -rf .local build out

@@ -1,0 +1,1 @@
+"""The PyFlink job: settings -> tables -> windows -> signals -> sinks."""

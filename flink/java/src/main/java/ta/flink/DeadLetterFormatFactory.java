@@ -1,0 +1,151 @@
+package ta.flink;
+
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.ServiceLoader;
+import java.util.Set;
+import org.apache.flink.api.common.serialization.DeserializationSchema;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ConfigOptions;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.ReadableConfig;
+import org.apache.flink.table.api.DataTypes;
+import org.apache.flink.table.api.ValidationException;
+import org.apache.flink.table.connector.ChangelogMode;
+import org.apache.flink.table.connector.format.DecodingFormat;
+import org.apache.flink.table.connector.source.DynamicTableSource;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.factories.DeserializationFormatFactory;
+import org.apache.flink.table.factories.DynamicTableFactory;
+import org.apache.flink.table.factories.Factory;
+import org.apache.flink.table.factories.FactoryUtil;
+import org.apache.flink.table.types.DataType;
+import org.apache.flink.table.types.FieldsDataType;
+import org.apache.flink.table.types.logical.LogicalTypeRoot;
+import org.apache.flink.table.types.logical.RowType;
+
+/**
+ * Format <code>dead-letter</code>: decodes with another format and never loses a record.
+ *
+ * <p>Flink's formats know two ways with a record that does not decode: fail the job, or skip it without a word. This
+ * one wraps any of them (<code>dead-letter.format</code>, whose options follow under its own name) and fills three
+ * columns of its own, which the table declares beside the inner format's:
+ *
+ * <ul>
+ *   <li><code>decode_error STRING</code>: NULL when the record decoded, else the inner format's reason;
+ *   <li><code>raw_record BYTES</code>: the record as it was, so that whatever is wrong with it can be shown;
+ *   <li><code>line_no BIGINT</code>: with <code>dead-letter.numbered-lines</code>, the number before the first tab
+ *       (recordings on files have no offsets); else NULL.
+ * </ul>
+ */
+public final class DeadLetterFormatFactory implements DeserializationFormatFactory {
+
+    static final String IDENTIFIER = "dead-letter";
+    static final String ERROR = "decode_error";
+    static final String RAW = "raw_record";
+    static final String LINE = "line_no";
+
+    private static final ConfigOption<String> FORMAT = ConfigOptions.key("format").stringType().noDefaultValue()
+            .withDescription("The format that decodes, e.g. json or avro-confluent.");
+    private static final ConfigOption<Boolean> NUMBERED = ConfigOptions.key("numbered-lines").booleanType()
+            .defaultValue(false).withDescription("Each record is <number> TAB <value>.");
+
+    @Override
+    public String factoryIdentifier() {
+        return IDENTIFIER;
+    }
+
+    @Override
+    public Set<ConfigOption<?>> requiredOptions() {
+        return Set.of(FORMAT);
+    }
+
+    @Override
+    public Set<ConfigOption<?>> optionalOptions() {
+        Set<ConfigOption<?>> options = new HashSet<>(Set.of(NUMBERED));
+        for (Factory factory : ServiceLoader.load(Factory.class, Thread.currentThread().getContextClassLoader())) {
+            if (factory instanceof DeserializationFormatFactory && !(factory instanceof DeadLetterFormatFactory)) {
+                addPrefixed(options, factory.factoryIdentifier(), factory.requiredOptions());
+                addPrefixed(options, factory.factoryIdentifier(), factory.optionalOptions());
+            }
+        }
+        return options;
+    }
+
+    private static void addPrefixed(Set<ConfigOption<?>> all, String format, Set<ConfigOption<?>> options) {
+        for (ConfigOption<?> option : options) {
+            all.add(ConfigOptions.key(format + "." + option.key()).stringType().noDefaultValue());
+        }
+    }
+
+    @Override
+    public DecodingFormat<DeserializationSchema<RowData>> createDecodingFormat(
+            DynamicTableFactory.Context context, ReadableConfig options) {
+        String name = options.get(FORMAT);
+        DeserializationFormatFactory factory = FactoryUtil.discoverFactory(
+                context.getClassLoader(), DeserializationFormatFactory.class, name);
+        DecodingFormat<DeserializationSchema<RowData>> inner =
+                factory.createDecodingFormat(context, under(options, name + "."));
+        return new Decoding(inner, options.get(NUMBERED));
+    }
+
+    private static Configuration under(ReadableConfig options, String prefix) {
+        Configuration inner = new Configuration();
+        options.toMap().forEach((key, value) -> {
+            if (key.startsWith(prefix)) {
+                inner.setString(key.substring(prefix.length()), value);
+            }
+        });
+        return inner;
+    }
+
+    private record Decoding(DecodingFormat<DeserializationSchema<RowData>> inner, boolean numbered)
+            implements DecodingFormat<DeserializationSchema<RowData>> {
+
+        @Override
+        public DeserializationSchema<RowData> createRuntimeDecoder(
+                DynamicTableSource.Context context, DataType physicalDataType) {
+            RowType outer = (RowType) physicalDataType.getLogicalType();
+            List<String> names = outer.getFieldNames();
+            List<DataType> types = physicalDataType.getChildren();
+            List<DataTypes.Field> kept = new ArrayList<>();
+            int[] innerPositions = new int[names.size()];
+            for (int i = 0; i < names.size(); i++) {
+                switch (names.get(i)) {
+                    case ERROR -> innerPositions[i] = DeadLetterDeserializer.ERROR;
+                    case RAW -> innerPositions[i] = DeadLetterDeserializer.RAW;
+                    case LINE -> innerPositions[i] = DeadLetterDeserializer.LINE;
+                    default -> {
+                        innerPositions[i] = kept.size();
+                        kept.add(DataTypes.FIELD(names.get(i), types.get(i)));
+                    }
+                }
+            }
+            require(outer, ERROR, LogicalTypeRoot.VARCHAR);
+            require(outer, RAW, LogicalTypeRoot.VARBINARY);
+            if (numbered) {
+                require(outer, LINE, LogicalTypeRoot.BIGINT);
+            }
+            FieldsDataType innerType = (FieldsDataType) DataTypes.ROW(kept).notNull().bridgedTo(RowData.class);
+            return new DeadLetterDeserializer(
+                    inner.createRuntimeDecoder(context, innerType),
+                    context.createTypeInformation(physicalDataType),
+                    innerPositions,
+                    numbered);
+        }
+
+        @Override
+        public ChangelogMode getChangelogMode() {
+            return ChangelogMode.insertOnly();
+        }
+
+        private static void require(RowType row, String column, LogicalTypeRoot root) {
+            int index = row.getFieldIndex(column);
+            if (index < 0 || row.getTypeAt(index).getTypeRoot() != root) {
+                throw new ValidationException("The format 'dead-letter' fills a column " + column + " of type " + root
+                        + "; declare it in the table, which has " + row.getFieldNames());
+            }
+        }
+    }
+}

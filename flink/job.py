@@ -1,0 +1,108 @@
+"""The job, as the picture in the README: settings -> tables -> windows -> signals -> sinks.
+
+Run it on a cluster: `flink run -d -py flink/job.py`; settings come as arguments (`--set TA_X=Y`) or from the
+environment of the client. `--recordings IN --out OUT` is the bounded run of `ta compute`: files, no Kafka, no live.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyflink.common import Types
+from pyflink.datastream import DataStream, StreamExecutionEnvironment
+from pyflink.datastream.data_stream import KeyedStream
+from pyflink.java_gateway import get_gateway
+from pyflink.table import StreamTableEnvironment
+
+from flink.environment import create_environment
+from flink.signals import LATE_TAG, REJECT_TAG, SIGNAL_TYPE, SignalFunction
+from flink.sinks import LATE_VIEW, REJECTS_VIEW, SIGNALS_VIEW, create_sinks, outputs
+from flink.tables import Recordings, create_sources
+from flink.ticks import create_ticks
+from flink.windows import TYPES, create_branch_views, ticks_query
+from ta_pipeline.settings import Settings, load_settings, parse_overrides
+from ta_pipeline.trade_conditions import TradeConditions
+
+_ROW_TYPES = {
+    "STRING": Types.STRING(),
+    "BIGINT": Types.LONG(),
+    "INT": Types.INT(),
+    "DOUBLE": Types.DOUBLE(),
+    "BYTES": Types.PRIMITIVE_ARRAY(Types.BYTE()),
+}
+
+
+@dataclass(frozen=True)
+class Files:
+    """The bounded run's input and output folders."""
+
+    recordings: Recordings
+    out: Path
+
+
+def build(settings: Settings, files: Files | None = None) -> StreamExecutionEnvironment:
+    """The whole job as a graph, ready to execute; `files` makes it the bounded run."""
+    bounded = files is not None
+    environment, tables = create_environment(settings, bounded=bounded)
+    rules = TradeConditions.load()
+
+    create_sources(tables, settings, files.recordings if files else None)
+    create_ticks(tables, settings, rules)
+    create_branch_views(tables)
+    ticks = tables.to_data_stream(tables.sql_query(ticks_query(settings, rules, live=not bounded)))
+
+    signals = signals_of(ticks, settings, live=not bounded)
+
+    _write(tables, settings, signals, files.out if files else None)
+    return environment
+
+
+def signals_of(ticks: DataStream, settings: Settings, *, live: bool) -> DataStream:
+    """The keyed function over the rows of all branches.
+
+    The query has put the key beside the row, as PyFlink's `key_by` would: that one runs a Python function for each
+    row only to do so.
+    """
+    gateway = get_gateway()
+    fields = [_ROW_TYPES[kind] for kind in TYPES.values()]
+    row_type = Types.ROW_NAMED(list(TYPES), fields)
+    keyed_type = Types.ROW_NAMED(["key", "row"], [Types.STRING(), row_type])
+    stream = ticks._j_data_stream
+    stream.getTransformation().setOutputType(keyed_type.get_java_type_info())
+    key_type = Types.ROW([Types.STRING()]).get_java_type_info()
+    keyed = KeyedStream(stream.keyBy(gateway.jvm.KeyByKeySelector(), key_type), row_type, ticks)
+    return keyed.process(SignalFunction(settings, live=live), SIGNAL_TYPE).name("signals")
+
+
+def _write(tables: StreamTableEnvironment, settings: Settings, signals: DataStream, directory: Path | None) -> None:
+    tables.create_temporary_view(SIGNALS_VIEW, tables.from_data_stream(signals))
+    tables.create_temporary_view(LATE_VIEW, tables.from_data_stream(signals.get_side_output(LATE_TAG)))
+    tables.create_temporary_view(REJECTS_VIEW, tables.from_data_stream(signals.get_side_output(REJECT_TAG)))
+    every = outputs(settings, live=directory is None)
+    create_sinks(tables, settings, every, directory)
+    inserts = tables.create_statement_set()
+    for output in every:
+        inserts.add_insert_sql(output.insert_sql())
+    inserts.attach_as_datastream()
+
+
+def main() -> None:
+    """Build the job from the command line and submit it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--set", action="append", default=[], metavar="TA_X=Y", help="override one setting")
+    parser.add_argument("--recordings", type=Path, help="folder of numbered lines, one file a topic")
+    parser.add_argument("--out", type=Path, help="folder for the bounded run's output")
+    arguments = parser.parse_args()
+    settings = load_settings(**parse_overrides(arguments.set))
+    files = None
+    if arguments.recordings:
+        folder = arguments.recordings
+        recordings = Recordings(*(folder / f"{name}.jsonl" for name in ("trades", "quotes", "bars_1m", "status")))
+        files = Files(recordings, arguments.out)
+    build(settings, files).execute(settings.k8s_deployment)
+
+
+if __name__ == "__main__":
+    main()

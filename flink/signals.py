@@ -1,0 +1,186 @@
+"""The keyed function: rows of one symbol in, bars and signals out. All numbers come from `ta_pipeline.signals`.
+
+State per symbol, all of it bytes of plain values (JSON, or packed doubles for the indicators), each with a version:
+
+    symbol          the carried quotes, the newest final second, the newest minute
+    indicators_1s   ta_pipeline.indicators.set
+    indicators_1m   the same for upstream 1-minute bars
+    seconds         end_ms -> a second that may still be revised
+    held            number -> a row that waits for the watermark
+
+An engine lives in memory between rows and writes what changed; it is read back only when it is not in memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from pyflink.common import Row, Types
+from pyflink.common.time import Duration
+from pyflink.datastream import KeyedProcessFunction, OutputTag, RuntimeContext
+from pyflink.datastream.state import MapState, MapStateDescriptor, StateTtlConfig, ValueState, ValueStateDescriptor
+
+from flink.counters import Counters
+from ta_pipeline import rows
+from ta_pipeline.rows import TickRow
+from ta_pipeline.sessions import Sessions
+from ta_pipeline.settings import Settings
+from ta_pipeline.signals.engine import EngineSettings, SymbolEngine
+from ta_pipeline.signals.outputs import Late, Output, Reject
+
+_NUMBER, _FLOAT, _TEXT, _FLAG = Types.LONG(), Types.DOUBLE(), Types.STRING(), Types.BOOLEAN()
+
+SIGNAL_TYPE = Types.ROW_NAMED(
+    [
+        "is_final", "has_bar", "has_signal", "size", "symbol", "ingest_ms", "event_ms", "start_ms", "last_ms", "feed",
+        "seq", "revision", "o", "h", "l", "c", "v", "vwap", "n", "ema12", "ema26", "macd", "macd_signal", "macd_hist",
+        "rsi14", "boll_mid", "boll_upper", "boll_lower", "vwap_session", "vwap_rolling", "vol_realized",
+        "vol_realized_30", "bars", "spread", "imbalance", "bid_px", "ask_px", "bid_sz", "ask_sz",
+    ],
+    [_FLAG] * 3 + [_TEXT] * 2 + [_NUMBER] * 4 + [_TEXT] + [_NUMBER] * 2 + [_FLOAT] * 6 + [_NUMBER] + [_FLOAT] * 13
+    + [_NUMBER] + [_FLOAT] * 6,
+)  # fmt: skip
+LATE_TYPE = Types.ROW_NAMED(
+    [
+        "symbol", "ingest_ms", "reason", "kind", "log_topic", "log_partition", "log_offset", "event_ms", "end_ms",
+        "watermark_ms", "price", "size", "trade",
+    ],
+    [_TEXT, _NUMBER, _TEXT, _TEXT, _TEXT, _NUMBER, _NUMBER, _NUMBER, _NUMBER, _NUMBER, _FLOAT, _FLOAT, _TEXT],
+)  # fmt: skip
+REJECT_TYPE = Types.ROW_NAMED(
+    ["symbol", "ingest_ms", "reason", "detail", "log_topic", "log_partition", "log_offset", "raw"],
+    [_TEXT, _NUMBER, _TEXT, _TEXT, _TEXT, _NUMBER, _NUMBER, Types.PRIMITIVE_ARRAY(Types.BYTE())],
+)
+LATE_TAG = OutputTag("late", LATE_TYPE)
+REJECT_TAG = OutputTag("rejects", REJECT_TYPE)
+
+_IN_MEMORY = 20_000  # symbols; a flood of others is read back from the state
+
+
+class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
+    """Bars and signals of each symbol, as the watermark and the slices come."""
+
+    def __init__(self, settings: Settings, *, live: bool) -> None:
+        self._settings = settings
+        self._live = live
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        """Bind the state and the counters.
+
+        Raises:
+            RuntimeError: the function does not run in thread mode; Flink falls back to another one silently.
+        """
+        if not type(runtime_context).__module__.startswith("pyflink.fn_execution.datastream.embedded"):
+            raise RuntimeError(
+                "the signal function must run in thread mode (python.execution-mode=thread), but runs in "
+                f"{type(runtime_context).__module__}: live signals would be seconds late"
+            )
+        self._counters = Counters(runtime_context.get_metrics_group())
+        self._engine_settings = EngineSettings.of(self._settings, live=self._live)
+        self._sessions = Sessions(self._settings.session)
+        self._engines: OrderedDict[str, SymbolEngine] = OrderedDict()
+        ttl = (
+            StateTtlConfig.new_builder(Duration.of_days(self._settings.state_ttl_days))
+            .set_update_type(StateTtlConfig.UpdateType.OnCreateAndWrite)
+            .build()
+        )
+        self._symbol = self._value("symbol", runtime_context, ttl)
+        self._indicators_1s = self._value("indicators_1s", runtime_context, ttl)
+        self._indicators_1m = self._value("indicators_1m", runtime_context, ttl)
+        self._seconds = self._map("seconds", runtime_context, ttl)
+        self._held = self._map("held", runtime_context, ttl)
+
+    def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[object]:
+        """Take in one row of any branch."""
+        row = TickRow._make(value._values)
+        match row.branch:
+            case rows.REJECT:
+                self._counters.add(f"rejected_{row.kind}", 1)
+                yield REJECT_TAG, self._reject(row)
+            case rows.STATUS:
+                self._counters.add(f"status_{row.detail}", 1)
+            case rows.LIVE:
+                for signal in self._engine(row.symbol).live(row, _now_ms()):
+                    yield Row(*signal)
+            case _:
+                engine = self._engine(row.symbol)
+                engine.hold(row)
+                self._save(engine, ctx)
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[object]:
+        """Apply what the watermark has made due."""
+        engine = self._engine(ctx.get_current_key())
+        for output in engine.take(timestamp, _now_ms()):
+            yield _tagged(output)
+        self._save(engine, ctx)
+
+    def _engine(self, symbol: str) -> SymbolEngine:
+        engine = self._engines.get(symbol)
+        if engine is None:
+            engine = SymbolEngine(symbol, self._engine_settings, self._sessions, self._counters.add)
+            state = self._symbol.value()
+            if state is not None:
+                engine.load(
+                    state, self._indicators_1s.value(), self._indicators_1m.value(),
+                    list(self._seconds.values()), list(self._held.values()),
+                )  # fmt: skip
+            else:
+                engine.changes.symbol = True
+            self._engines[symbol] = engine
+            if len(self._engines) > _IN_MEMORY:
+                self._engines.popitem(last=False)
+        return engine
+
+    def _save(self, engine: SymbolEngine, ctx: KeyedProcessFunction.Context) -> None:
+        changes = engine.changes
+        if changes.symbol:
+            self._symbol.update(engine.symbol_state())
+        if changes.indicators_1s:
+            self._indicators_1s.update(engine.indicators_1s_state())
+        if changes.indicators_1m:
+            self._indicators_1m.update(engine.indicators_1m_state())
+        for end_ms in changes.seconds:
+            state = engine.second_state(end_ms)
+            if state is None:
+                self._seconds.remove(end_ms)
+            else:
+                self._seconds.put(end_ms, state)
+        for number, held in changes.held.items():
+            if held is None:
+                self._held.remove(number)
+            else:
+                self._held.put(number, held.dump())
+        timers = ctx.timer_service()
+        for due_ms in changes.timers:
+            timers.register_event_time_timer(due_ms)
+        changes.clear()
+
+    @staticmethod
+    def _reject(row: TickRow) -> Row:
+        return Row(*Reject(
+            row.symbol, _now_ms(), row.kind or "", row.detail, row.log_topic, row.log_partition, row.log_offset, row.raw
+        ))  # fmt: skip
+
+    @staticmethod
+    def _value(name: str, context: RuntimeContext, ttl: StateTtlConfig) -> ValueState:
+        descriptor = ValueStateDescriptor(name, Types.PICKLED_BYTE_ARRAY())
+        descriptor.enable_time_to_live(ttl)
+        return context.get_state(descriptor)
+
+    @staticmethod
+    def _map(name: str, context: RuntimeContext, ttl: StateTtlConfig) -> MapState:
+        descriptor = MapStateDescriptor(name, Types.LONG(), Types.PICKLED_BYTE_ARRAY())
+        descriptor.enable_time_to_live(ttl)
+        return context.get_map_state(descriptor)
+
+
+def _tagged(output: Output) -> object:
+    if isinstance(output, Late):
+        return LATE_TAG, Row(*output)
+    return Row(*output)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

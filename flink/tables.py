@@ -1,0 +1,148 @@
+"""Source tables: the four input topics as Kafka tables, or as files of recordings with the same columns.
+
+Both decode through the `dead-letter` format (flink/java), so that a record which does not parse is a row that says
+why. Columns of every source table, whatever feeds it:
+
+    symbol, feed, payload ROW<...>     from the envelope
+    decode_error, raw_record           why it did not decode; its bytes
+    log_topic, log_partition, log_offset   where it stands
+    event_ms, event_time, proc_time    Alpaca's `t` in epoch ms (0 when unusable); rowtime; processing time
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyflink.table import StreamTableEnvironment
+
+from flink.kafka import kafka_properties
+from ta_pipeline.settings import Settings
+
+TRADES, QUOTES, BARS_1M, STATUS = "trades_log", "quotes_log", "bars_1m_log", "status_log"
+
+_PAYLOADS = {
+    TRADES: (
+        "`T` STRING, `i` BIGINT, `x` STRING, `p` DOUBLE, `s` DOUBLE, `c` ARRAY<STRING>, `t` STRING, `z` STRING, "
+        "`oi` BIGINT, `ci` BIGINT, `cp` DOUBLE, `cs` DOUBLE, `cc` ARRAY<STRING>"
+    ),
+    QUOTES: "`T` STRING, `bp` DOUBLE, `bs` DOUBLE, `ap` DOUBLE, `as` DOUBLE, `t` STRING",
+    BARS_1M: (
+        "`T` STRING, `o` DOUBLE, `h` DOUBLE, `l` DOUBLE, `c` DOUBLE, `v` DOUBLE, `vw` DOUBLE, `n` BIGINT, `t` STRING"
+    ),
+    STATUS: "`T` STRING, `sc` STRING, `t` STRING",
+}
+
+# A source that says nothing about time must not hold the others back: bars and status come when they come.
+_NEVER_HOLDS_BACK = "TO_TIMESTAMP_LTZ(253402300799000, 3)"
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Where the numbered lines of each topic are: `ta_pipeline.recordings.write_topic_files` wrote them."""
+
+    trades: Path
+    quotes: Path
+    bars_1m: Path
+    status: Path
+
+
+def create_sources(tables: StreamTableEnvironment, settings: Settings, recordings: Recordings | None) -> None:
+    """Create the four source tables, over Kafka or, when `recordings` is given, over files (bounded)."""
+    tables.create_java_temporary_system_function("RFC_3339_MILLIS", "ta.flink.Rfc3339Millis")
+    tables.create_java_temporary_system_function("EVENT_MILLIS", "ta.flink.EventMillis")
+    tables.create_java_temporary_system_function("TRADE_RULE", "ta.flink.TradeRule")
+    tables.create_java_temporary_system_function("EPOCH_MILLIS", "ta.flink.EpochMillis")
+    topics = {
+        TRADES: settings.trades_topic,
+        QUOTES: settings.quotes_topic,
+        BARS_1M: settings.bars_1m_topic,
+        STATUS: settings.status_in_topic,
+    }
+    files = (
+        None
+        if recordings is None
+        else {TRADES: recordings.trades, QUOTES: recordings.quotes, BARS_1M: recordings.bars_1m, STATUS: recordings.status}
+    )
+    for table, topic in topics.items():
+        options = _kafka_options(settings, table, topic) if files is None else _file_options(files[table])
+        tables.execute_sql(_ddl(settings, table, topic, options, from_files=files is not None))
+
+
+def _ddl(settings: Settings, table: str, topic: str, options: Mapping[str, str], *, from_files: bool) -> str:
+    if from_files:
+        place = f"line_no BIGINT, log_topic AS '{topic}', log_partition AS 0, log_offset AS line_no"
+    else:
+        place = (
+            "log_topic STRING METADATA FROM 'topic' VIRTUAL, log_partition INT METADATA FROM 'partition' VIRTUAL, "
+            "log_offset BIGINT METADATA FROM 'offset' VIRTUAL"
+        )
+    event_ms = f"COALESCE(EVENT_MILLIS(payload.`t`, CAST({settings.max_future_ms} AS BIGINT)), CAST(0 AS BIGINT))"
+    return f"""
+        CREATE TEMPORARY TABLE {table} (
+          symbol STRING,
+          feed STRING,
+          payload ROW<{_PAYLOADS[table]}>,
+          decode_error STRING,
+          raw_record BYTES,
+          {place},
+          event_ms AS {event_ms},
+          event_time AS TO_TIMESTAMP_LTZ({event_ms}, 3),
+          proc_time AS PROCTIME(),
+          WATERMARK FOR event_time AS {_watermark(settings, table, from_files=from_files)}
+        ) WITH ({", ".join(f"'{key}' = '{value}'" for key, value in options.items())})"""
+
+
+def _watermark(settings: Settings, table: str, *, from_files: bool) -> str:
+    out_of_orderness = f"INTERVAL '{settings.max_out_of_orderness_ms / 1000}' SECOND(3, 3)"
+    if table in {TRADES, QUOTES}:
+        return f"event_time - {out_of_orderness}"
+    if table == BARS_1M and from_files:
+        # `t` is the start of the minute: its bar is known one minute later, and nothing may run past it.
+        return f"event_time + INTERVAL '1' MINUTE - {out_of_orderness}"
+    return _NEVER_HOLDS_BACK
+
+
+def _format(settings: Settings) -> dict[str, str]:
+    if settings.input_format == "json":
+        return {"format": "dead-letter", "dead-letter.format": "json"}
+    options = {
+        "format": "dead-letter",
+        "dead-letter.format": "avro-confluent",
+        "dead-letter.avro-confluent.url": settings.schema_registry_url,
+    }
+    if settings.schema_registry_username:
+        password = settings.schema_registry_password.get_secret_value()
+        options["dead-letter.avro-confluent.basic-auth.credentials-source"] = "USER_INFO"
+        options["dead-letter.avro-confluent.basic-auth.user-info"] = f"{settings.schema_registry_username}:{password}"
+    return options
+
+
+def _kafka_options(settings: Settings, table: str, topic: str) -> dict[str, str]:
+    # The clock shares the consumer of the topics whose windows it closes: one fetch session brings both, and a
+    # split's watermark counts only when the others' are known or idle.
+    topics = f"{topic};{settings.clock_topic}" if table in {TRADES, QUOTES} else topic
+    startup = {"latest": "latest-offset", "earliest": "earliest-offset", "group-offsets": "group-offsets"}
+    return {
+        "connector": "kafka",
+        "topic": topics,
+        "scan.startup.mode": startup[settings.startup_mode],
+        "scan.topic-partition-discovery.interval": f"{settings.partition_discovery_ms} ms",
+        "scan.watermark.idle-timeout": f"{settings.idle_timeout_ms if table in {TRADES, QUOTES} else 100} ms",
+        "properties.group.id": settings.group_id,
+        "properties.isolation.level": "read_committed",
+        "properties.auto.offset.reset": "earliest",
+        **kafka_properties(settings),
+        **_format(settings),
+    }
+
+
+def _file_options(path: Path) -> dict[str, str]:
+    return {
+        "connector": "filesystem",
+        "path": path.resolve().as_uri(),
+        "format": "dead-letter",
+        "dead-letter.format": "json",
+        "dead-letter.numbered-lines": "true",
+    }

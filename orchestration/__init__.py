@@ -1,0 +1,1 @@
+"""Dagster definitions, domain first: thin over pure functions in `ta_pipeline`."""

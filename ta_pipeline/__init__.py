@@ -1,0 +1,1 @@
+"""The domain and the clients of the TA platform: imports neither Dagster nor PyFlink."""

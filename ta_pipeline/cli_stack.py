@@ -1,0 +1,143 @@
+"""`ta up`, `ta down`, `ta status`, `ta logs`: the local stack on the command line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ta_pipeline.errors import TaError
+from ta_pipeline.local.settings import COMPONENTS
+from ta_pipeline.local.stack import ComponentStatus, Stack
+
+FOLLOW_SECONDS = 0.25
+_COLOURS = {"ready": "green", "running": "green", "not ready": "yellow", "starting": "yellow", "resolving": "yellow"}
+
+console = Console()
+errors = Console(stderr=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the four commands to `app`."""
+    app.command("up")(up)
+    app.command("down")(down)
+    app.command("status")(status)
+    app.command("logs")(logs)
+
+
+def up(
+    only: Annotated[str, typer.Option(help="comma-separated components, or the group flink; the rest is left")] = "",
+) -> None:
+    """Start the local stack and wait until it is ready."""
+    started = time.monotonic()
+    columns = (SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn())
+    try:
+        stack = Stack()
+        with Progress(*columns, console=console) as progress:
+            tasks = {}
+
+            def report(name: str, state: str) -> None:
+                text = f"{name:<12} [{_COLOURS.get(state, 'white')}]{state}[/]"
+                if name not in tasks:
+                    tasks[name] = progress.add_task(text, total=1)
+                done = 1 if state == "ready" else 0
+                progress.update(tasks[name], description=text, completed=done)
+
+            stack.up(only or None, report)
+    except TaError as error:
+        _fail(error)
+    console.print(f"ready after {time.monotonic() - started:.1f} s; Flink's web UI: {_web_ui(stack)}")
+
+
+def down() -> None:
+    """Stop the local stack; its data stays."""
+    try:
+        killed = Stack().down()
+    except TaError as error:
+        _fail(error)
+    for process in killed:
+        console.print(f"[yellow]killed[/] {process}, which did not stop by itself")
+    console.print("down")
+
+
+def status() -> None:
+    """Show every component: state, process, port, uptime, memory; exit status 1 unless all are ready."""
+    try:
+        lines = Stack().status()
+    except TaError as error:
+        _fail(error)
+    table = Table("component", "state", "pid", "port", "uptime", "memory", "")
+    for line in lines:
+        table.add_row(*_cells(line))
+    console.print(table)
+    total = sum(line.memory_bytes or 0 for line in lines)
+    console.print(f"memory in all: {total / 2**30:.2f} GiB")
+    if any(line.state != "ready" for line in lines):
+        raise typer.Exit(1)
+
+
+def logs(
+    component: Annotated[str, typer.Argument(help="one of " + ", ".join(COMPONENTS) + "; default: all")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="keep printing what is added")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="lines from the end")] = 50,
+) -> None:
+    """Print the end of the components' logs."""
+    names = [component] if component else list(COMPONENTS)
+    if component and component not in {*COMPONENTS, "supervisord"}:
+        errors.print(f"[red]no such component:[/] {component}; there are {', '.join(COMPONENTS)}, supervisord")
+        raise typer.Exit(2)
+    stack = Stack()
+    files = {name: stack.log_file(name) for name in names}
+    if component and not files[component].exists():
+        errors.print(f"{component} has not logged yet: {files[component]}")
+        raise typer.Exit(1)
+    for name, line in _lines(files, lines, follow):
+        prefix = "" if component else f"[cyan]{name:<12}[/] "
+        console.print(prefix, end="", highlight=False)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _lines(files: dict[str, Path], count: int, follow: bool) -> Iterator[tuple[str, str]]:
+    offsets = {}
+    for name, path in files.items():
+        if not path.exists():
+            offsets[name] = 0
+            continue
+        content = path.read_bytes()
+        offsets[name] = len(content)
+        yield from ((name, line) for line in content.decode(errors="replace").splitlines()[-count or len(content) :])
+    while follow:
+        for name, path in files.items():
+            size = path.stat().st_size if path.exists() else 0
+            if size < offsets[name]:
+                offsets[name] = 0
+            with path.open("rb") as file:
+                file.seek(offsets[name])
+                added = file.read()
+            whole, newline, _ = added.rpartition(b"\n")
+            offsets[name] += len(whole) + len(newline)
+            yield from ((name, line) for line in whole.decode(errors="replace").splitlines())
+        time.sleep(FOLLOW_SECONDS)
+
+
+def _cells(line: ComponentStatus) -> tuple[str, ...]:
+    uptime = "" if line.uptime_seconds is None else str(timedelta(seconds=int(line.uptime_seconds)))
+    memory = "" if line.memory_bytes is None else f"{line.memory_bytes / 2**20:.0f} MiB"
+    state = f"[{_COLOURS.get(line.state, 'red')}]{line.state}[/]"
+    return (line.name, state, str(line.pid or ""), str(line.ports[0]), uptime, memory, line.detail)
+
+
+def _web_ui(stack: Stack) -> str:
+    return stack.environment()["TA_FLINK_REST_URL"]
+
+
+def _fail(error: TaError) -> None:
+    errors.print(f"[red]error:[/] {error}", highlight=False)
+    raise typer.Exit(1) from None

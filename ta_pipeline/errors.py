@@ -1,0 +1,65 @@
+"""Every error this package raises on purpose.
+
+    TaError
+    ├── SettingsError        a TA_* variable has a value that cannot be used
+    ├── BadRecordError       one input record cannot be used (never stops a stream)
+    ├── RecordingError       a recording file cannot be read
+    ├── StateVersionError    saved indicator state is of a version this code cannot load
+    ├── StackError           a local component could not be started, reached or stopped
+    │   └── PortTakenError   a port that a component needs is held by another process
+    ├── KafkaSetupError      a topic is missing or is declared otherwise than it is
+    ├── SchemaError          the registry refused a schema, or could not be asked
+    ├── ClickHouseError      a migration or a query failed
+    └── FlinkError           the Flink REST API refused, failed, or reported a failed job
+
+One base, so that a shell around the package (the CLI, Dagster) can tell "we refused, and here is why" from a
+defect. Messages name what was wrong, the value, what is allowed and what to do next; secrets are never in them.
+"""
+
+
+class TaError(Exception):
+    """Base of every error raised on purpose by this package."""
+
+
+class SettingsError(TaError):
+    """A setting has a value that cannot be used; the message names variable, value and what is allowed."""
+
+
+class BadRecordError(TaError):
+    """One input record cannot be used; `reason` is the counter's label and the reject record's reason."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.reason = reason
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+
+
+class RecordingError(TaError):
+    """A recording cannot be read: missing, not JSON lines, or a message of unknown shape."""
+
+
+class StateVersionError(TaError):
+    """Saved state has a version this code does not know how to load."""
+
+
+class StackError(TaError):
+    """A local component could not be started, reached or stopped."""
+
+
+class PortTakenError(StackError):
+    """A port that a component needs is held by another process; the message names both."""
+
+
+class KafkaSetupError(TaError):
+    """A topic is missing, or its live settings differ from the declared ones."""
+
+
+class SchemaError(TaError):
+    """The schema registry refused a schema, or could not be asked."""
+
+
+class ClickHouseError(TaError):
+    """A migration or a query against ClickHouse failed."""
+
+
+class FlinkError(TaError):
+    """The Flink REST API refused a request or reported a failed job."""

@@ -1,0 +1,1 @@
+"""The local stack: the platform's components as supervised processes on the loopback interface."""

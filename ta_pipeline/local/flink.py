@@ -1,0 +1,224 @@
+"""Flink as a standalone cluster: JobManager and TaskManager from the distribution inside the apache-flink wheel.
+
+Layout under `<dir>/flink`: `conf/` (config.yaml, log4j), `lib/` (links to the wheel's jars, flink-python, the
+connectors, the job's jar), `plugins/` (S3, Prometheus), `tmp/`. flink-python has to be in `lib/`: in the job's own
+class loader, the second job in thread mode dies of `NoSuchFieldException: loadedLibraryNames`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from ta_pipeline.errors import StackError
+from ta_pipeline.local.components import Component, NotReadyError
+from ta_pipeline.local.flink_logging import JOB_TEMPLATE, LOG4J
+from ta_pipeline.local.jars import jar_digest
+from ta_pipeline.local.ports import LOOPBACK
+from ta_pipeline.local.probes import answers
+from ta_pipeline.local.settings import REPOSITORY, LocalSettings
+from ta_pipeline.settings import Settings
+
+
+def distribution() -> Path:
+    """Where the apache-flink wheel put Flink.
+
+    Raises:
+        StackError: the wheel is not installed.
+    """
+    spec = find_spec("pyflink")
+    if spec is None or spec.origin is None:
+        raise StackError("apache-flink is not installed in this environment: pip install -c constraints.txt -e .")
+    return Path(spec.origin).parent
+
+
+def flink_command() -> Path:
+    """Flink's own command line, `flink run` and so on; run it with `flink_environment`."""
+    return distribution() / "bin" / "flink"
+
+
+def flink_environment(local: LocalSettings, java: Path) -> dict[str, str]:
+    """What Flink's scripts read: where this stack's configuration and jars are, and which Python the job gets."""
+    home = local.dir / "flink"
+    python_bin = str(Path(sys.executable).parent)
+    return {
+        "JAVA_HOME": str(java),
+        "FLINK_CONF_DIR": str(home / "conf"),
+        "FLINK_LIB_DIR": str(home / "lib"),
+        "FLINK_OPT_DIR": str(distribution() / "opt"),
+        "FLINK_PLUGINS_DIR": str(home / "plugins"),
+        "FLINK_LOG_DIR": str(home / "log"),
+        "FLINK_PID_DIR": str(home / "pid"),
+        "FLINK_IDENT_STRING": "ta",
+        # Thread mode looks for pemja beside the first `python` on PATH.
+        "PATH": os.pathsep.join([python_bin, os.environ.get("PATH", os.defpath)]),
+        "PYTHONPATH": str(REPOSITORY),
+    }
+
+
+def jobmanager(local: LocalSettings, settings: Settings, java: Path) -> Component:
+    """The JobManager; its REST API is at `flink_rest_port`."""
+    home = local.dir / "flink"
+    options = {
+        "metrics.reporter.prom.port": local.jobmanager_metrics_port,
+        "metrics.internal.query-service.port": local.jobmanager_query_port,
+    }
+    return Component(
+        name="jobmanager",
+        command=_command("jobmanager.sh", options),
+        ports={
+            "flink_rest_port": local.flink_rest_port,
+            "jobmanager_rpc_port": local.jobmanager_rpc_port,
+            "jobmanager_blob_port": local.jobmanager_blob_port,
+            "jobmanager_query_port": local.jobmanager_query_port,
+            "jobmanager_metrics_port": local.jobmanager_metrics_port,
+        },
+        environment=flink_environment(local, java),
+        files=_files(local, settings),
+        depends_on=_jar_digest(local),
+        prepare=lambda: _lay_out(local, home),
+        ready=lambda: _jobmanager_ready(local.flink_rest_port),
+    )
+
+
+def taskmanager(local: LocalSettings, settings: Settings, java: Path) -> Component:
+    """The TaskManager with `task_slots` slots; the job's Python runs inside it."""
+    home = local.dir / "flink"
+    options = {
+        "metrics.reporter.prom.port": local.taskmanager_metrics_port,
+        "metrics.internal.query-service.port": local.taskmanager_query_port,
+    }
+    return Component(
+        name="taskmanager",
+        command=_command("taskmanager.sh", options),
+        ports={
+            "taskmanager_data_port": local.taskmanager_data_port,
+            "taskmanager_rpc_port": local.taskmanager_rpc_port,
+            "taskmanager_query_port": local.taskmanager_query_port,
+            "taskmanager_metrics_port": local.taskmanager_metrics_port,
+        },
+        environment=flink_environment(local, java),
+        files=_files(local, settings),
+        depends_on=_jar_digest(local),
+        prepare=lambda: _lay_out(local, home),
+        ready=lambda: _taskmanager_ready(local.flink_rest_port),
+    )
+
+
+def _command(script: str, options: Mapping[str, int]) -> tuple[str, ...]:
+    dynamic = [part for name, value in options.items() for part in ("-D", f"{name}={value}")]
+    return ("/usr/bin/env", "bash", str(distribution() / "bin" / script), "start-foreground", *dynamic)
+
+
+def _files(local: LocalSettings, settings: Settings) -> dict[Path, str]:
+    conf = local.dir / "flink" / "conf"
+    template = conf / "log-record.json"
+    lines = [f"{name}: {json.dumps(value)}" for name, value in _configuration(local, settings).items()]
+    return {
+        conf / "config.yaml": "\n".join(lines) + "\n",
+        conf / "log4j-console.properties": LOG4J.replace("@TEMPLATE@", template.as_uri()),
+        conf / "log4j-cli.properties": (distribution() / "conf" / "log4j-cli.properties").read_text(encoding="utf-8"),
+        template: JOB_TEMPLATE,
+    }
+
+
+def _configuration(local: LocalSettings, settings: Settings) -> dict[str, str | int | float | bool]:
+    home = local.dir / "flink"
+    return {
+        "env.java.opts.all": _java_17_options(),
+        # Loopback only, every port known.
+        "jobmanager.rpc.address": LOOPBACK,
+        "jobmanager.rpc.port": local.jobmanager_rpc_port,
+        "jobmanager.bind-host": LOOPBACK,
+        "blob.server.port": str(local.jobmanager_blob_port),
+        "rest.address": LOOPBACK,
+        "rest.port": local.flink_rest_port,
+        "rest.bind-address": LOOPBACK,
+        "rest.bind-port": str(local.flink_rest_port),
+        "taskmanager.host": LOOPBACK,
+        "taskmanager.bind-host": LOOPBACK,
+        "taskmanager.rpc.port": str(local.taskmanager_rpc_port),
+        "taskmanager.data.port": local.taskmanager_data_port,
+        # A restarted TaskManager takes its own place at once instead of waiting for the lost one's heartbeat.
+        "taskmanager.resource-id": "local",
+        "heartbeat.interval": "5 s",
+        # Sizes: the heap state backend needs no managed memory; Python lives outside the Java heap.
+        "jobmanager.memory.process.size": f"{local.jobmanager_mb}m",
+        "taskmanager.memory.process.size": f"{local.taskmanager_mb}m",
+        "taskmanager.memory.managed.fraction": 0.05,
+        "taskmanager.memory.network.min": "64m",
+        "taskmanager.memory.network.max": "128m",
+        "taskmanager.memory.task.off-heap.size": "128m",
+        "taskmanager.numberOfTaskSlots": local.task_slots,
+        "io.tmp.dirs": str(home / "tmp"),
+        "web.tmpdir": str(home / "tmp"),
+        # Python: the interpreter that runs this code, for the workers and for the client.
+        "python.executable": sys.executable,
+        "python.client.executable": sys.executable,
+        # State
+        "state.backend.type": "hashmap",
+        "execution.checkpointing.storage": "filesystem",
+        "execution.checkpointing.dir": settings.checkpoint_dir,
+        "execution.checkpointing.savepoint-dir": settings.savepoint_dir,
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.checkpointing.num-retained": 3,
+        "fs.s3a.endpoint": f"http://{LOOPBACK}:{local.s3_port}",
+        "fs.s3a.endpoint.region": "us-east-1",
+        "fs.s3a.path.style.access": True,
+        "fs.s3a.connection.ssl.enabled": False,
+        "fs.s3a.access.key": settings.s3_access_key.get_secret_value(),
+        "fs.s3a.secret.key": settings.s3_secret_key.get_secret_value(),
+        "fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+        "metrics.reporter.prom.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
+    }
+
+
+def _java_17_options() -> str:
+    """The `--add-opens` that Flink ships for Java 17, from its own default configuration."""
+    shipped = (distribution() / "conf" / "config.yaml").read_text(encoding="utf-8")
+    for line in shipped.splitlines():
+        name, _, value = line.strip().partition(": ")
+        if name == "all" and value.startswith("--add-exports"):
+            return value
+    raise StackError("Flink's config.yaml no longer has env.java.opts.all: is apache-flink the pinned version?")
+
+
+def _jar_digest(local: LocalSettings) -> str:
+    return jar_digest([local.jars_dir / "flink-lib", local.jars_dir / "flink-extra"])
+
+
+def _lay_out(local: LocalSettings, home: Path) -> None:
+    """Make `lib/`, `plugins/` and the working directories anew."""
+    wheel, jars = distribution(), local.jars_dir
+    own = [*(jars / "flink-lib").glob("*.jar"), *(jars / "flink-extra").glob("*.jar")]
+    _link(home / "lib", [*(wheel / "lib").glob("*.jar"), *(wheel / "opt").glob("flink-python-*.jar"), *own])
+    _link(home / "plugins" / "s3-fs-hadoop", (jars / "flink-plugins" / "s3-fs-hadoop").glob("*.jar"))
+    _link(home / "plugins" / "metrics-prometheus", (wheel / "plugins" / "metrics-prometheus").glob("*.jar"))
+    for name in ("tmp", "log", "pid"):
+        (home / name).mkdir(parents=True, exist_ok=True)
+
+
+def _link(directory: Path, jars: Iterable[Path]) -> None:
+    """Make `directory` hold links to exactly these jars; what is right stays, a running JVM may be reading it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    wanted = {jar.name: jar for jar in jars}
+    for link in directory.iterdir():
+        if link.name not in wanted or not link.is_symlink() or link.readlink() != wanted[link.name]:
+            link.unlink()
+    for name, jar in wanted.items():
+        if not (directory / name).is_symlink():
+            (directory / name).symlink_to(jar)
+
+
+def _jobmanager_ready(port: int) -> None:
+    answers(f"http://{LOOPBACK}:{port}/overview")
+
+
+def _taskmanager_ready(port: int) -> None:
+    overview = answers(f"http://{LOOPBACK}:{port}/overview").json()
+    if not overview.get("taskmanagers"):
+        raise NotReadyError("no TaskManager has registered with the JobManager yet")

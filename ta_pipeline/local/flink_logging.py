@@ -1,0 +1,34 @@
+"""How Flink logs: to the console, one JSON object a line; the supervisor keeps and rotates the file."""
+
+from __future__ import annotations
+
+LOG4J = """\
+rootLogger.level = INFO
+rootLogger.appenderRef.console.ref = console
+appender.console.name = console
+appender.console.type = CONSOLE
+appender.console.layout.type = JsonTemplateLayout
+appender.console.layout.eventTemplateUri = @TEMPLATE@
+logger.pekko.name = org.apache.pekko
+logger.pekko.level = INFO
+logger.kafka.name = org.apache.kafka
+logger.kafka.level = WARN
+logger.shaded_kafka.name = org.apache.flink.kafka.shaded.org.apache.kafka
+logger.shaded_kafka.level = WARN
+logger.hadoop.name = org.apache.hadoop
+logger.hadoop.level = WARN
+logger.netty.name = org.jboss.netty.channel.DefaultChannelPipeline
+logger.netty.level = OFF
+"""
+
+JOB_TEMPLATE = """\
+{
+  "ts": {"$resolver": "timestamp", "pattern": {"format": "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'", "timeZone": "UTC"}},
+  "level": {"$resolver": "level", "field": "name"},
+  "logger": {"$resolver": "logger", "field": "name"},
+  "thread": {"$resolver": "thread", "field": "name"},
+  "message": {"$resolver": "message", "stringified": true},
+  "exception": {"$resolver": "exception", "field": "stackTrace", "stackTrace": {"stringified": true}},
+  "context": {"$resolver": "mdc"}
+}
+"""

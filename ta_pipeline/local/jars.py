@@ -1,0 +1,103 @@
+"""Jars of the local stack, resolved by Maven once from flink/jars/pom.xml and kept under `.local/jars`.
+
+A marker holds the checksum of the pom: while it stands, no network and no Maven is needed. The job's own jar is
+built from flink/java the same way. Other jars put into `flink-extra/` by hand reach Flink's lib/ too.
+
+    kafka/  registry/  s3proxy/  flink-lib/  flink-plugins/s3-fs-hadoop/  flink-extra/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+from ta_pipeline.errors import StackError
+from ta_pipeline.local.settings import REPOSITORY
+
+JARS_POM = REPOSITORY / "flink" / "jars" / "pom.xml"
+JOB_PROJECT = REPOSITORY / "flink" / "java"
+MAVEN_TIMEOUT_SECONDS = 900
+
+
+def ensure_jars(directory: Path) -> bool:
+    """Resolve the jars into `directory` unless they are there; returns whether Maven had to run.
+
+    Raises:
+        StackError: Maven is missing or failed; the message ends with what it said.
+    """
+    resolved = _ensure(
+        directory / ".jars.sha256",
+        _checksum([JARS_POM]),
+        JARS_POM,
+        {"ta.jars.directory": directory},
+        stale=[directory / name for name in ("kafka", "registry", "s3proxy", "flink-lib", "flink-plugins")],
+    )
+    if not (JOB_PROJECT / "pom.xml").exists():
+        return resolved
+    build = directory / "build"
+    sources = [JOB_PROJECT / "pom.xml", *sorted(p for p in (JOB_PROJECT / "src").rglob("*") if p.is_file())]
+    extra = directory / "flink-extra"
+    built = _ensure(
+        directory / ".job.sha256",
+        _checksum(sources),
+        JOB_PROJECT / "pom.xml",
+        {"ta.build.directory": build},
+        stale=[build, extra / "ta-flink.jar"],
+        made=(build / "ta-flink.jar", extra / "ta-flink.jar"),
+    )
+    return resolved or built
+
+
+def jar_digest(directories: list[Path]) -> str:
+    """Checksum over names and contents of the jars in `directories`."""
+    return _checksum([jar for directory in directories for jar in sorted(directory.glob("*.jar"))])
+
+
+def _ensure(
+    marker: Path,
+    checksum: str,
+    pom: Path,
+    properties: dict[str, Path],
+    *,
+    stale: list[Path],
+    made: tuple[Path, Path] | None = None,
+) -> bool:
+    present = all(path.exists() for path in stale)
+    if present and marker.exists() and marker.read_text(encoding="ascii") == checksum:
+        return False
+    for path in stale:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.unlink(missing_ok=True)
+    _maven(pom, properties)
+    if made:
+        made[1].parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(*made)
+    marker.write_text(checksum, encoding="ascii")
+    return True
+
+
+def _maven(pom: Path, properties: dict[str, Path]) -> None:
+    command = ["mvn", "--quiet", "--batch-mode", "--no-transfer-progress", "--file", str(pom)]
+    command += [f"-D{name}={path}" for name, path in properties.items()] + ["package"]
+    try:
+        result = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=MAVEN_TIMEOUT_SECONDS, stdin=subprocess.DEVNULL
+        )
+    except FileNotFoundError:
+        raise StackError("Maven is needed to resolve the jars: put `mvn` on PATH") from None
+    except subprocess.TimeoutExpired:
+        raise StackError(f"Maven did not finish {pom} within {MAVEN_TIMEOUT_SECONDS} s; is the network there?") from None
+    if result.returncode != 0:
+        tail = "\n".join((result.stdout + result.stderr).strip().splitlines()[-15:])
+        raise StackError(f"Maven failed on {pom} (exit status {result.returncode}):\n{tail}")
+
+
+def _checksum(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

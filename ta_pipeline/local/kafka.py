@@ -1,0 +1,113 @@
+"""Kafka as one KRaft node that is broker and controller, straight from its jars."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import uuid
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from ta_pipeline.errors import StackError
+from ta_pipeline.local.components import Component, NotReadyError
+from ta_pipeline.local.ports import LOOPBACK
+from ta_pipeline.local.probes import listens
+from ta_pipeline.local.settings import LocalSettings
+
+# One node: every internal topic has one replica. Few partitions of them: a start creates them all.
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller_port}
+listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=BROKER://{host}:{port}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=BROKER
+controller.listener.names=CONTROLLER
+log.dirs={data}
+auto.create.topics.enable=false
+delete.topic.enable=true
+message.max.bytes=2097152
+replica.fetch.max.bytes=2097152
+num.network.threads=2
+num.io.threads=4
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=4
+group.initial.rebalance.delay.ms=0
+controlled.shutdown.enable=false
+"""
+
+_LOGGING = """\
+status=warn
+appender.console.type=Console
+appender.console.name=console
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=%d{yyyy-MM-dd'T'HH:mm:ss.SSSX}{UTC} %-5p %c{1} %m%n
+rootLogger.level=info
+rootLogger.appenderRef.console.ref=console
+"""
+
+
+def kafka(local: LocalSettings, java: Path) -> Component:
+    """The broker at `kafka_port`, its controller at `kafka_controller_port`."""
+    home = local.dir / "kafka"
+    data = home / "data"
+    properties, logging = home / "server.properties", home / "log4j2.properties"
+    jars = str(local.jars_dir / "kafka" / "*")
+
+    def prepare() -> None:
+        if not (data / "meta.properties").exists():
+            _format([str(java / "bin" / "java"), f"-Dlog4j2.configurationFile={logging}", "-cp", jars], properties)
+
+    return Component(
+        name="kafka",
+        command=(
+            str(java / "bin" / "java"),
+            f"-Xms{local.kafka_heap_mb}m",
+            f"-Xmx{local.kafka_heap_mb}m",
+            "-XX:+UseG1GC",
+            "-XX:MaxGCPauseMillis=20",
+            f"-Dlog4j2.configurationFile={logging}",
+            "-cp",
+            jars,
+            "kafka.Kafka",
+            str(properties),
+        ),
+        ports={"kafka_port": local.kafka_port, "kafka_controller_port": local.kafka_controller_port},
+        files={
+            properties: _PROPERTIES.format(
+                host=LOOPBACK, port=local.kafka_port, controller_port=local.kafka_controller_port, data=data
+            ),
+            logging: _LOGGING,
+        },
+        prepare=prepare,
+        ready=lambda: _ready(local.kafka_port),
+    )
+
+
+def _format(java_with_jars: list[str], properties: Path) -> None:
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    command = [*java_with_jars, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise StackError(f"Kafka's storage could not be formatted:\n{(result.stdout + result.stderr)[-2_000:]}")
+
+
+def _ready(port: int) -> None:
+    # The client library prints every refused connection: ask the port first, then the broker.
+    listens(port)
+    admin = AdminClient({"bootstrap.servers": f"{LOOPBACK}:{port}", "log_level": 0})
+    try:
+        metadata = admin.list_topics(timeout=2)
+    except KafkaException as error:
+        raise NotReadyError(f"Kafka at port {port}: {error.args[0]}") from None
+    if not metadata.brokers:
+        raise NotReadyError(f"Kafka at port {port} has no broker yet")

@@ -1,0 +1,243 @@
+"""The local stack as a whole: up, down, status, and the settings that point at it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ta_pipeline.errors import StackError
+from ta_pipeline.local.clickhouse import clickhouse
+from ta_pipeline.local.components import Component, NotReadyError
+from ta_pipeline.local.flink import flink_environment, jobmanager, taskmanager
+from ta_pipeline.local.jars import ensure_jars
+from ta_pipeline.local.java import java_home, registry_java
+from ta_pipeline.local.kafka import kafka
+from ta_pipeline.local.ports import LOOPBACK, require_free
+from ta_pipeline.local.registry import registry, registry_url
+from ta_pipeline.local.s3 import s3
+from ta_pipeline.local.settings import LocalSettings, load_local_settings, parse_components
+from ta_pipeline.local.supervisor import Process, Supervisor
+from ta_pipeline.settings import Settings, load_settings
+
+POLL_SECONDS = 0.25
+TOLERATED_DEATHS = 2
+LOG_TAIL_LINES = 15
+
+Report = Callable[[str, str], None]
+"""Told what happens: a component (or "jars") and its new state: resolving, starting, ready, running."""
+
+
+@dataclass(frozen=True)
+class ComponentStatus:
+    """One line of `ta status`."""
+
+    name: str
+    state: str
+    """`ready`, `not ready`, or the supervisor's state when the process does not run."""
+    pid: int | None
+    ports: tuple[int, ...]
+    """The one that users talk to first."""
+    uptime_seconds: float | None
+    memory_bytes: int | None
+    """Resident memory of the process and its children."""
+    detail: str
+    """Why it is not ready; empty when it is."""
+
+
+class Stack:
+    """One local stack. `settings` gives the keys and buckets it is made with, by default those of the environment."""
+
+    def __init__(self, local: LocalSettings | None = None, settings: Settings | None = None) -> None:
+        self.local = local or load_local_settings()
+        self.settings = settings or load_settings()
+        self.supervisor = Supervisor(self.local.dir)
+
+    def up(self, only: Sequence[str] | str | None = None, report: Report = lambda _name, _state: None) -> None:
+        """Start what does not run yet, and return when all of it is ready; harmless when everything is.
+
+        A component whose configuration has changed since it was started is restarted.
+
+        Args:
+            only: components or the group `flink`; the others are left as they are. Default: `TA_LOCAL_COMPONENTS`.
+            report: called with a component's name and its new state.
+
+        Raises:
+            PortTakenError: a port is held by a process that is not ours.
+            StackError: something is missing, or a component died or did not become ready in time.
+            SettingsError: `only` names no component.
+        """
+        wanted = self._select(only)
+        with self._alone():
+            report("jars", "resolving")
+            ensure_jars(self.local.jars_dir)
+            report("jars", "ready")
+            components = self._components()
+            chosen = [component for component in components if component.name in wanted]
+            processes = self.supervisor.processes()
+            running = {name for name, process in processes.items() if process.is_running}
+            stale = self.supervisor.changed(components)
+            starting = [component for component in chosen if component.name not in running - stale]
+            require_free({k: v for c in starting if c.name not in running for k, v in c.ports.items()})
+            for component in components:
+                component.write_files()
+            for component in starting:
+                component.prepare()
+            self.supervisor.start(components)
+            # A changed component that was not asked for was stopped by the new configuration: it comes back too.
+            starting += [c for c in components if c.name in stale and c not in starting]
+            for component in starting:
+                self.supervisor.start_process(component.name)
+                report(component.name, "starting")
+            for component in chosen:
+                if component not in starting:
+                    report(component.name, "running")
+            self._await([*starting, *(c for c in chosen if c not in starting)], report)
+
+    def down(self) -> list[str]:
+        """Stop everything and leave no process, socket or pid file; returns what had to be killed.
+
+        Data stays: the next `up` finds it.
+
+        Raises:
+            StackError: a process did not end.
+        """
+        if not self.local.dir.exists():
+            return []
+        with self._alone():
+            killed = self.supervisor.stop()
+        with contextlib.suppress(OSError):
+            (self.supervisor.run / "lock").unlink()
+            self.supervisor.run.rmdir()
+        return killed
+
+    def status(self) -> list[ComponentStatus]:
+        """Every component of `TA_LOCAL_COMPONENTS` and whatever else runs, with a fresh readiness check."""
+        processes = self.supervisor.processes()
+        return [self._status(component, processes.get(component.name)) for component in self._components()]
+
+    def environment(self) -> dict[str, str]:
+        """The `TA_*` variables that point the job and every client at this stack."""
+        local = self.local
+        return {
+            "TA_KAFKA_BOOTSTRAP": f"{LOOPBACK}:{local.kafka_port}",
+            "TA_KAFKA_SECURITY": "PLAINTEXT",
+            "TA_SCHEMA_REGISTRY_URL": registry_url(local),
+            "TA_S3_ENDPOINT": f"http://{LOOPBACK}:{local.s3_port}",
+            "TA_S3_PATH_STYLE": "true",
+            "TA_S3_SECURE": "false",
+            "TA_S3_ACCESS_KEY": self.settings.s3_access_key.get_secret_value(),
+            "TA_S3_SECRET_KEY": self.settings.s3_secret_key.get_secret_value(),
+            "TA_CLICKHOUSE_URL": f"http://{LOOPBACK}:{local.clickhouse_port}",
+            "TA_CLICKHOUSE_USERNAME": self.settings.clickhouse_username,
+            "TA_CLICKHOUSE_PASSWORD": self.settings.clickhouse_password.get_secret_value(),
+            "TA_RUNTIME": "local",
+            "TA_FLINK_REST_URL": f"http://{LOOPBACK}:{local.flink_rest_port}",
+        }
+
+    def flink_environment(self) -> dict[str, str]:
+        """What `flink run` needs beside `environment()`: FLINK_CONF_DIR and so on, PATH, PYTHONPATH, JAVA_HOME."""
+        return flink_environment(self.local, java_home())
+
+    def log_file(self, name: str) -> Path:
+        """Where the output of a component goes."""
+        return self.supervisor.logs / f"{name}.log"
+
+    def _select(self, only: Sequence[str] | str | None) -> tuple[str, ...]:
+        if not only:
+            return self.local.components
+        try:
+            return tuple(str(name) for name in parse_components(only))  # type: ignore[attr-defined]
+        except ValueError as error:
+            raise StackError(str(error)) from None
+
+    def _components(self) -> list[Component]:
+        java = java_home()
+        return [
+            kafka(self.local, java),
+            registry(self.local, registry_java()),
+            s3(self.local, self.settings, java),
+            clickhouse(self.local, self.settings),
+            jobmanager(self.local, self.settings, java),
+            taskmanager(self.local, self.settings, java),
+        ]
+
+    def _await(self, components: Iterable[Component], report: Report) -> None:
+        waiting = {component.name: component for component in components}
+        first_pids: dict[str, set[int]] = {name: set() for name in waiting}
+        deadline = time.monotonic() + self.local.ready_timeout_seconds
+        reasons: dict[str, str] = {}
+        while waiting:
+            processes = self.supervisor.processes()
+            for name, component in list(waiting.items()):
+                self._require_alive(name, processes.get(name), first_pids[name])
+                try:
+                    component.ready()
+                except NotReadyError as reason:
+                    reasons[name] = str(reason)
+                    continue
+                component.arrange()
+                del waiting[name]
+                report(name, "ready")
+            if waiting and time.monotonic() > deadline:
+                detail = "\n".join(f"{name}: {reasons.get(name, '')}\n{self._tail(name)}" for name in waiting)
+                raise StackError(f"not ready after {self.local.ready_timeout_seconds} s: {', '.join(waiting)}\n{detail}")
+            if waiting:
+                time.sleep(POLL_SECONDS)
+
+    def _require_alive(self, name: str, process: Process | None, pids: set[int]) -> None:
+        if process is not None and process.pid:
+            pids.add(process.pid)
+        if process is None or process.state == "FATAL" or len(pids) > TOLERATED_DEATHS:
+            why = process.error if process is not None and process.error else "it keeps exiting"
+            raise StackError(f"{name} does not start: {why}; the end of {self.log_file(name)}:\n{self._tail(name)}")
+
+    def _tail(self, name: str) -> str:
+        try:
+            lines = self.log_file(name).read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return "(no log)"
+        return "\n".join(lines[-LOG_TAIL_LINES:])
+
+    def _status(self, component: Component, process: Process | None) -> ComponentStatus:
+        ports = tuple(component.ports.values())
+        if process is None or process.pid is None:
+            state = "STOPPED" if process is None else process.state
+            return ComponentStatus(component.name, state.lower(), None, ports, None, None, "")
+        detail = ""
+        try:
+            component.ready()
+        except NotReadyError as reason:
+            detail = str(reason)
+        return ComponentStatus(
+            name=component.name,
+            state="not ready" if detail else "ready",
+            pid=process.pid,
+            ports=ports,
+            uptime_seconds=max(0.0, time.time() - process.started_at),
+            memory_bytes=_memory(process.pid),
+            detail=detail,
+        )
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one `up` or `down` of this stack run at a time."""
+        self.supervisor.run.mkdir(parents=True, exist_ok=True)
+        with (self.supervisor.run / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _memory(pid: int) -> int | None:
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for member in [process, *process.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                total += member.memory_info().rss
+    return total or None

@@ -1,0 +1,87 @@
+"""S3, where checkpoints and savepoints live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ta_pipeline.errors import TaError
+from ta_pipeline.settings import Settings
+
+
+class S3Error(TaError):
+    """S3 refused a request or could not be reached; the message names the bucket or object."""
+
+
+def s3_client(settings: Settings) -> Any:
+    """A boto3 S3 client for `TA_S3_*`."""
+    return boto3.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint,
+        aws_access_key_id=settings.s3_access_key.get_secret_value(),
+        aws_secret_access_key=settings.s3_secret_key.get_secret_value(),
+        # S3-compatible stores ignore the region; the request signature needs one.
+        region_name="us-east-1",
+        use_ssl=settings.s3_secure,
+        config=Config(
+            s3={"addressing_style": "path" if settings.s3_path_style else "virtual"},
+            connect_timeout=5,
+            read_timeout=30,
+            retries={"max_attempts": 3, "mode": "standard"},
+            # Newer checksum trailers are not understood by every S3-compatible store.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Split `s3a://bucket/key` into bucket and key; `s3://` and `s3n://` are the same to us.
+
+    Raises:
+        S3Error: `uri` is not of that form.
+    """
+    scheme, separator, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if not separator or scheme not in {"s3", "s3a", "s3n"} or not bucket:
+        raise S3Error(f"not an S3 URI: {uri!r}; allowed is s3a://bucket/key")
+    return bucket, key
+
+
+def ensure_bucket(client: Any, bucket: str) -> bool:
+    """Create `bucket` unless it is there; returns whether it was created.
+
+    Raises:
+        S3Error: the store refused, or cannot be reached.
+    """
+    try:
+        client.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") not in {"404", "NoSuchBucket", "NotFound"}:
+            raise S3Error(f"S3 refused bucket {bucket!r}: {error}") from None
+    except BotoCoreError as error:
+        raise S3Error(f"S3 cannot be reached for bucket {bucket!r}: {error}") from None
+    else:
+        return False
+    try:
+        client.create_bucket(Bucket=bucket)
+    except (ClientError, BotoCoreError) as error:
+        raise S3Error(f"S3 did not create bucket {bucket!r}: {error}") from None
+    return True
+
+
+def list_keys(client: Any, uri: str) -> list[str]:
+    """Keys of all objects under `uri` (`s3a://bucket/prefix`), sorted.
+
+    Raises:
+        S3Error: the store refused, or cannot be reached.
+    """
+    bucket, prefix = split_uri(uri)
+    try:
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return sorted(item["Key"] for page in pages for item in page.get("Contents", []))
+    except (ClientError, BotoCoreError) as error:
+        raise S3Error(f"S3 could not list {uri}: {error}") from None

@@ -1,0 +1,228 @@
+"""Every setting of the platform: one `TA_*` environment variable each.
+
+Defaults run the local stack as it is. Times are milliseconds unless the name says otherwise. A bad value raises
+`SettingsError`, which names the variable, the value and what is allowed; secrets are `SecretStr` and print as stars.
+Definitions: docs/reference (generated from this file).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ta_pipeline.errors import SettingsError
+
+PREFIX = "TA_"
+TOPIC_NAME = re.compile(r"^[a-zA-Z0-9._-]{1,249}$")
+
+
+class Settings(BaseSettings):
+    """All settings, checked as a whole. Build it with `load_settings`, which turns pydantic's errors into ours."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
+
+    # Kafka
+    kafka_bootstrap: str = Field("127.0.0.1:19092", description="Kafka bootstrap servers, host:port[,host:port]")
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="security protocol"
+    )
+    kafka_sasl_mech: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism, used when the security protocol is SASL_*"
+    )
+    kafka_username: str = Field("", description="SASL user")
+    kafka_password: SecretStr = Field(SecretStr(""), description="SASL password")
+    kafka_ca_file: str = Field("", description="PEM file of the broker's certificate authority")
+    group_id: str = Field("flink-ta", min_length=1, description="consumer group of the job")
+    startup_mode: Literal["latest", "earliest", "group-offsets"] = Field(
+        "latest", description="where a job without restored state starts to read"
+    )
+    partition_discovery_ms: int = Field(60_000, ge=0, description="interval of partition discovery; 0 turns it off")
+    trades_topic: str = Field("torghut.trades.v1", description="input: trades, cancels and corrections")
+    quotes_topic: str = Field("torghut.quotes.v1", description="input: quotes")
+    bars_1m_topic: str = Field("torghut.bars.1m.v1", description="input: upstream 1-minute bars")
+    status_in_topic: str = Field("torghut.status.v1", description="input: trading status")
+    clock_topic: str = Field("ta.clock.v1", description="input written by the platform: one tick a second")
+    bars_topic: str = Field("ta.bars.1s.v1", description="output: final 1-second bars")
+    signals_topic: str = Field("ta.signals.v1", description="output: final signals")
+    live_topic: str = Field("ta.signals.live.v1", description="output: provisional signals")
+    status_topic: str = Field("", description="output: heartbeat, usually ta.status.v1; empty turns it off")
+    rejects_topic: str = Field("ta.rejects.v1", description="output: records that could not be used")
+    late_topic: str = Field("ta.late.v1", description="output: records that came too late to be used")
+
+    # delivery
+    delivery_guarantee: Literal["exactly-once", "at-least-once"] = Field(
+        "exactly-once", description="guarantee of the final topics"
+    )
+    transaction_timeout_ms: int = Field(
+        900_000, ge=1_000, description="Kafka transaction timeout; above checkpoint timeout + restart budget"
+    )
+    transactional_id_prefix: str = Field("ta", min_length=1, description="unique for each deployment on one Kafka")
+
+    # checkpoints
+    checkpoint_interval_ms: int = Field(10_000, ge=100, description="time between checkpoints")
+    checkpoint_timeout_ms: int = Field(60_000, ge=1_000, description="a checkpoint older than this is given up")
+    checkpoint_dir: str = Field(
+        "s3a://flink-checkpoints/torghut/technical-analysis/checkpoints", description="URI of the checkpoints"
+    )
+    savepoint_dir: str = Field(
+        "s3a://flink-checkpoints/torghut/technical-analysis/savepoints", description="URI of the savepoints"
+    )
+    restart_strategy: Literal["exponential-delay", "fixed-delay"] = Field(
+        "exponential-delay", description="exponential-delay: 1 s to 30 s, reset after 10 quiet minutes; fixed: 5 x 5 s"
+    )
+    restart_budget_ms: int = Field(
+        120_000, ge=0, description="longest restart the transaction timeout has to outlive, beside the checkpoint"
+    )
+    tolerable_failed_checkpoints: int = Field(3, ge=0, description="failed checkpoints in a row before the job fails")
+
+    # compute
+    max_out_of_orderness_ms: int = Field(2_000, ge=0, description="watermark = event time - this")
+    live_slice_ms: int = Field(100, ge=10, le=1_000, description="length of a live slice in processing time")
+    bar_rules: Literal["alpaca", "all"] = Field("alpaca", description="all: every trade counts (venues w/o conditions)")
+    session: Literal["extended", "regular", "utc_day"] = Field("extended", description="when session VWAP resets")
+    vwap_window_seconds: int = Field(300, ge=1, le=86_400, description="length of the rolling VWAP")
+    realized_vol_window_seconds: int = Field(60, ge=2, le=86_400, description="length of the realized volatility")
+    quote_stale_after_ms: int = Field(2_000, ge=0, description="older quotes give no spread and no imbalance")
+    revision_horizon_ms: int = Field(60_000, ge=0, description="a final bar is revised up to this far behind")
+    bar_close_timeout_ms: int = Field(5_000, ge=1_000, description="longest wall-clock wait of a quiet bar (live)")
+    max_future_ms: int = Field(60_000, ge=0, description="event times further ahead of the wall clock are rejected")
+    dedup: bool = Field(True, description="drop trades whose (symbol, date, exchange, id) was seen")
+    dedup_ttl_ms: int = Field(900_000, ge=1_000, description="how long a trade's identity is remembered")
+    on_bad_record: Literal["reject", "fail"] = Field("reject", description="fail: one bad record stops the job")
+    symbols: str = Field("", description="comma-separated; empty: all")
+    parallelism: int = Field(1, ge=1, le=128, description="parallelism of the job")
+    max_parallelism: int = Field(128, ge=1, le=32_768, description="key groups; fixed for the life of the state")
+    state_ttl_days: int = Field(7, ge=1, description="state of a symbol quiet for this long is dropped")
+    input_format: Literal["json", "avro-confluent"] = Field("json", description="format of the four input topics")
+    input_field_case: Literal["snake", "camel"] = Field("snake", description="ingest_ts or ingestTs")
+    output_format: Literal["json", "avro-confluent"] = Field("json", description="format of the output topics")
+
+    # S3
+    s3_endpoint: str = Field("http://127.0.0.1:19000", description="S3 endpoint URL")
+    s3_path_style: bool = Field(True, description="bucket in the path instead of the host name")
+    s3_secure: bool = Field(False, description="TLS to S3")
+    s3_access_key: SecretStr = Field(SecretStr("local-access"), description="S3 access key")
+    s3_secret_key: SecretStr = Field(SecretStr("local-secret"), description="S3 secret key")
+
+    # schema registry
+    schema_registry_url: str = Field(
+        "http://127.0.0.1:18081/apis/ccompat/v7", description="Confluent-API registry (Karapace, Apicurio, Confluent)"
+    )
+    schema_registry_username: str = Field("", description="registry user")
+    schema_registry_password: SecretStr = Field(SecretStr(""), description="registry password")
+
+    # ClickHouse
+    clickhouse_url: str = Field("", description="http://host:8123; empty turns the table path off")
+    clickhouse_username: str = Field("default", description="ClickHouse user")
+    clickhouse_password: SecretStr = Field(SecretStr(""), description="ClickHouse password")
+    clickhouse_batch_size: int = Field(500, ge=1, description="rows in one insert")
+    clickhouse_flush_ms: int = Field(1_000, ge=1, description="longest wait of a row for its batch")
+    clickhouse_max_retries: int = Field(3, ge=0, description="retries of one insert")
+    clickhouse_conn_timeout_seconds: int = Field(30, ge=1, description="connection timeout")
+
+    # runtime
+    runtime: Literal["local", "kubernetes"] = Field("local", description="where the job runs")
+    flink_rest_url: str = Field("http://127.0.0.1:18080", description="Flink REST API")
+    k8s_namespace: str = Field("torghut", description="Kubernetes namespace")
+    k8s_deployment: str = Field("torghut-ta", description="name of the FlinkDeployment")
+    image: str = Field("", description="image of the job (kubernetes)")
+
+    @field_validator(
+        "trades_topic", "quotes_topic", "bars_1m_topic", "status_in_topic", "clock_topic",
+        "bars_topic", "signals_topic", "live_topic", "rejects_topic", "late_topic", "status_topic",
+    )  # fmt: skip
+    @classmethod
+    def _topic_name(cls, value: str, info: Any) -> str:
+        if value == "" and info.field_name == "status_topic":
+            return value
+        if not TOPIC_NAME.match(value) or value in {".", ".."}:
+            raise ValueError("a topic name has 1 to 249 of the characters a-z A-Z 0-9 . _ -")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        floor = self.checkpoint_timeout_ms + self.restart_budget_ms
+        if self.transaction_timeout_ms <= floor:
+            raise ValueError(
+                f"TA_TRANSACTION_TIMEOUT_MS is {self.transaction_timeout_ms}, but must be above "
+                f"TA_CHECKPOINT_TIMEOUT_MS + TA_RESTART_BUDGET_MS = {floor}: a transaction that times out before "
+                "its checkpoint commits loses records; raise it (the broker's maximum is 900000 by default)"
+            )
+        if self.bar_close_timeout_ms <= self.max_out_of_orderness_ms:
+            raise ValueError(
+                f"TA_BAR_CLOSE_TIMEOUT_MS is {self.bar_close_timeout_ms}, but must be above "
+                f"TA_MAX_OUT_OF_ORDERNESS_MS = {self.max_out_of_orderness_ms}"
+            )
+        if self.parallelism > self.max_parallelism:
+            raise ValueError(
+                f"TA_PARALLELISM is {self.parallelism}, but TA_MAX_PARALLELISM is {self.max_parallelism}"
+            )
+        return self
+
+    @property
+    def symbol_list(self) -> tuple[str, ...]:
+        """The symbols to keep; empty means all."""
+        return tuple(s.strip() for s in self.symbols.split(",") if s.strip())
+
+    @property
+    def idle_timeout_ms(self) -> int:
+        """Wall-clock silence after which a source no longer holds the watermark back (live mode)."""
+        return self.bar_close_timeout_ms - self.max_out_of_orderness_ms
+
+    @property
+    def input_topics(self) -> tuple[str, str, str, str]:
+        """Trades, quotes, 1-minute bars, status."""
+        return (self.trades_topic, self.quotes_topic, self.bars_1m_topic, self.status_in_topic)
+
+    @property
+    def output_topics(self) -> tuple[str, ...]:
+        """Every topic the job writes; the heartbeat only when it is on."""
+        topics = [self.bars_topic, self.signals_topic, self.live_topic, self.rejects_topic, self.late_topic]
+        return (*topics, self.status_topic) if self.status_topic else tuple(topics)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings from the environment; `overrides` (field names, no prefix) win.
+
+    Raises:
+        SettingsError: a value is not allowed, or an override names no setting.
+    """
+    unknown = sorted(set(overrides) - set(Settings.model_fields))
+    if unknown:
+        raise SettingsError(f"no such setting: {', '.join(PREFIX + name.upper() for name in unknown)}")
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(_describe(error)) from None
+
+
+def parse_overrides(pairs: list[str]) -> dict[str, str]:
+    """Turn `["TA_SESSION=regular"]` into `{"session": "regular"}`.
+
+    Raises:
+        SettingsError: a pair has no `=`, or its name is not `TA_*`.
+    """
+    overrides: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.startswith(PREFIX):
+            raise SettingsError(f"--set takes TA_NAME=VALUE, got {pair!r}")
+        overrides[name.removeprefix(PREFIX).lower()] = value
+    return overrides
+
+
+def _describe(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors():
+        message = item["msg"].removeprefix("Value error, ")
+        if not item["loc"]:
+            lines.append(message)
+            continue
+        name = str(item["loc"][0])
+        field = Settings.model_fields[name]
+        shown = "**********" if field.annotation is SecretStr else repr(item["input"])
+        lines.append(f"{PREFIX}{name.upper()}={shown} is not allowed: {message}. It is: {field.description}.")
+    return "\n".join(lines)

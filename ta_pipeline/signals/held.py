@@ -1,0 +1,96 @@
+"""Rows that wait for the watermark, in the order in which they take effect.
+
+The branches of the query reach the function unordered. Every row therefore names its `due`: the watermark at which
+all that comes before it has come. Rows take effect by (watermark, class, log position), so that the same log gives
+the same results whatever the branches' timing:
+
+    a quote, then the bar, of the second that ends at E      when the watermark reaches E - 1 ms
+    a late trade or quote, a cancel or correction            after all that was final at the watermark it came at
+    an upstream 1-minute bar that ends at E                  after the second that ends at E
+    a cancel whose trade is not known yet                    gives up when its own second is final
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from typing import NamedTuple
+
+import orjson
+
+from ta_pipeline import rows
+from ta_pipeline.rows import TickRow
+
+_QUOTE, _BAR, _BAR_1M, _GIVE_UP, _BEHIND = range(5)
+_CLASS = {rows.QUOTE: _QUOTE, rows.FINAL: _BAR, rows.BAR_1M: _BAR_1M}
+
+
+class Held(NamedTuple):
+    """A row that waits; tuples compare by the order in which they take effect."""
+
+    at_ms: int
+    order: int
+    log_offset: int
+    number: int
+    due_ms: int
+    row: TickRow
+
+    @property
+    def gives_up(self) -> bool:
+        """A cancel that was applied before and found nothing."""
+        return self.order == _GIVE_UP
+
+    def dump(self) -> bytes:
+        """Plain values."""
+        return orjson.dumps([*self[:5], *self.row])
+
+    @classmethod
+    def load(cls, data: bytes) -> Held:
+        """The inverse of `dump`."""
+        values = orjson.loads(data)
+        return cls(*values[:5], TickRow(*values[5:]))
+
+
+class Waiting:
+    """The held rows of one symbol."""
+
+    __slots__ = ("_number", "_rows")
+
+    def __init__(self, held: list[Held] | None = None) -> None:
+        self._rows = sorted(held or [])
+        self._number = max((item.number for item in self._rows), default=0)
+
+    def hold(self, row: TickRow) -> Held:
+        """Keep `row` until its time."""
+        order = _CLASS.get(row.branch, _BEHIND)
+        if order == _BEHIND:
+            # Rows of one watermark come before the next one: the next one is what to wait for.
+            at_ms = row.watermark_ms if row.watermark_ms is not None else 0
+            return self._insert(at_ms, order, at_ms + 1, row)
+        return self._insert(row.end_ms - 1, order, row.end_ms - 1, row)
+
+    def hold_until_final(self, row: TickRow) -> Held:
+        """Keep a cancel that found no trade until its own second is final."""
+        return self._insert(row.end_ms - 1, _GIVE_UP, row.end_ms - 1, row)
+
+    def take(self, watermark_ms: int) -> Held | None:
+        """The next row whose time has come."""
+        if self._rows and self._rows[0].due_ms <= watermark_ms:
+            return self._rows.pop(0)
+        return None
+
+    def release(self, held: Held) -> None:
+        """Forget a row before its time."""
+        self._rows.remove(held)
+
+    def unmatched(self) -> list[Held]:
+        """The cancels that wait for their trade."""
+        return [held for held in self._rows if held.order == _GIVE_UP]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def _insert(self, at_ms: int, order: int, due_ms: int, row: TickRow) -> Held:
+        self._number += 1
+        held = Held(at_ms, order, row.log_offset or 0, self._number, due_ms, row)
+        insort(self._rows, held)
+        return held

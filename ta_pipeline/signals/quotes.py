@@ -1,0 +1,75 @@
+"""The quote a signal is about: an as-of join at the window end, and what may be derived from it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+STALE, ONE_SIDED, CROSSED = "stale", "one_sided", "crossed"
+_REMEMBERED = 8
+
+
+class Quote(NamedTuple):
+    """The last quote of a second in log order; `end_ms` is the end of that second, `quote_ms` its own event time."""
+
+    end_ms: int
+    bid_px: float
+    bid_sz: float
+    ask_px: float
+    ask_sz: float
+    quote_ms: int
+
+
+class Derived(NamedTuple):
+    """Spread and imbalance, or why there are none."""
+
+    spread: float | None
+    imbalance: float | None
+    problem: str | None
+
+
+def derive(quote: Quote, at_ms: int, stale_after_ms: int) -> Derived:
+    """Spread = ask - bid, imbalance = (bid size - ask size) / (bid size + ask size), as seen at `at_ms`."""
+    if at_ms - quote.quote_ms > stale_after_ms:
+        return Derived(None, None, STALE)
+    _, bid_px, bid_sz, ask_px, ask_sz, _ = quote
+    if bid_px <= 0 or ask_px <= 0 or bid_sz <= 0 or ask_sz <= 0:
+        return Derived(None, None, ONE_SIDED)
+    if bid_px > ask_px:
+        return Derived(None, None, CROSSED)
+    return Derived(ask_px - bid_px, (bid_sz - ask_sz) / (bid_sz + ask_sz), None)
+
+
+class CarriedQuotes:
+    """The newest quote, carried forward, and a few before it for bars that are reported after their end."""
+
+    __slots__ = ("_quotes",)
+
+    def __init__(self, quotes: list[Quote] | None = None) -> None:
+        self._quotes = quotes or []
+
+    def take(self, quote: Quote) -> bool:
+        """Carry `quote` on. False: a newer second has a quote already, so it changes nothing."""
+        if self._quotes and quote.end_ms < self._quotes[-1].end_ms:
+            return False
+        if self._quotes and quote.end_ms == self._quotes[-1].end_ms:
+            self._quotes[-1] = quote
+        else:
+            self._quotes.append(quote)
+            del self._quotes[:-_REMEMBERED]
+        return True
+
+    def as_of(self, end_ms: int) -> Quote | None:
+        """Of the latest second that ends at or before `end_ms` and has a quote, the last one."""
+        for quote in reversed(self._quotes):
+            if quote.end_ms <= end_ms:
+                return quote
+        return None
+
+    def dump(self) -> list[Quote]:
+        """Plain values."""
+        return self._quotes
+
+    @classmethod
+    def load(cls, values: list[list[float]]) -> CarriedQuotes:
+        """The inverse of `dump`."""
+        return cls([Quote(int(end), *sides, int(at)) for end, *sides, at in values])
