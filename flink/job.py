@@ -21,6 +21,7 @@ from flink.signals import LATE_TAG, REJECT_TAG, SIGNAL_TYPE, SignalFunction
 from flink.sinks import LATE_VIEW, REJECTS_VIEW, SIGNALS_VIEW, create_sinks, outputs
 from flink.tables import Recordings, create_sources
 from flink.ticks import create_ticks
+from flink.uids import set_uids
 from flink.windows import TYPES, create_branch_views, ticks_query
 from ta_pipeline.settings import Settings, load_settings, parse_overrides
 from ta_pipeline.trade_conditions import TradeConditions
@@ -56,6 +57,8 @@ def build(settings: Settings, files: Files | None = None) -> StreamExecutionEnvi
     signals = signals_of(ticks, settings, live=not bounded)
 
     _write(tables, settings, signals, files.out if files else None)
+    if not bounded:
+        set_uids(environment)
     return environment
 
 
@@ -78,8 +81,10 @@ def signals_of(ticks: DataStream, settings: Settings, *, live: bool) -> DataStre
 
 def _write(tables: StreamTableEnvironment, settings: Settings, signals: DataStream, directory: Path | None) -> None:
     tables.create_temporary_view(SIGNALS_VIEW, tables.from_data_stream(signals))
-    tables.create_temporary_view(LATE_VIEW, tables.from_data_stream(signals.get_side_output(LATE_TAG)))
-    tables.create_temporary_view(REJECTS_VIEW, tables.from_data_stream(signals.get_side_output(REJECT_TAG)))
+    for view, tag in ((LATE_VIEW, LATE_TAG), (REJECTS_VIEW, REJECT_TAG)):
+        # PyFlink's get_side_output would run a Python function for each row, only to set its type.
+        side = DataStream(signals._j_data_stream.getSideOutput(tag.get_java_output_tag()))
+        tables.create_temporary_view(view, tables.from_data_stream(side))
     every = outputs(settings, live=directory is None)
     create_sinks(tables, settings, every, directory)
     inserts = tables.create_statement_set()

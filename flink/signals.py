@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from pyflink.common import Row, Types
-from pyflink.common.time import Duration
+from pyflink.common.time import Time
 from pyflink.datastream import KeyedProcessFunction, OutputTag, RuntimeContext
 from pyflink.datastream.state import MapState, MapStateDescriptor, StateTtlConfig, ValueState, ValueStateDescriptor
 
@@ -82,7 +82,7 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
         self._sessions = Sessions(self._settings.session)
         self._engines: OrderedDict[str, SymbolEngine] = OrderedDict()
         ttl = (
-            StateTtlConfig.new_builder(Duration.of_days(self._settings.state_ttl_days))
+            StateTtlConfig.new_builder(Time.days(self._settings.state_ttl_days))
             .set_update_type(StateTtlConfig.UpdateType.OnCreateAndWrite)
             .build()
         )

@@ -103,7 +103,7 @@ _REJECT_COLUMNS = {
     "topic": ("STRING", "log_topic"),
     "partition": ("INT", "CAST(log_partition AS INT)"),
     "offset": ("BIGINT", "log_offset"),
-    "raw": ("STRING", "DECODE(raw, 'UTF-8')"),
+    "raw": ("STRING", "DECODE(`raw`, 'UTF-8')"),
     "source": ("STRING", "'ta'"),
     "version": ("INT", "1"),
 }

@@ -96,13 +96,9 @@ class TradeConditions:
         seen: set[tuple[str, str]] = set()
         for row in reader:
             try:
-                rule = _rule(row)
-                again = sorted(tape for tape in rule.tapes if (rule.condition, tape) in seen)
-                if again:
-                    raise ValueError(f"condition {rule.condition!r} has a rule for tape {', '.join(again)} already")
+                rule = _rule(row, seen)
             except ValueError as error:
                 raise SettingsError(f"{file}, line {reader.line_num}: {error}") from None
-            seen.update((rule.condition, tape) for tape in rule.tapes)
             rules.append(rule)
         return cls(rules)
 
@@ -140,13 +136,17 @@ class TradeConditions:
         return frozenset(self._masks.get(tape, {}))
 
 
-def _rule(row: dict[str, str]) -> ConditionRule:
+def _rule(row: dict[str, str], seen: set[tuple[str, str]]) -> ConditionRule:
     missing = [column for column in _COLUMNS if not row.get(column)]
     if missing:
         raise ValueError(f"{', '.join(missing)} is empty")
     tapes = frozenset(row["tapes"])
     if not tapes <= set(TAPES):
         raise ValueError(f"tapes is {row['tapes']!r}; allowed are the letters {', '.join(TAPES)}")
+    named = {(row["condition"], tape) for tape in tapes}
+    if named & seen:
+        raise ValueError(f"condition {row['condition']!r} has a rule for one of the tapes {row['tapes']} already")
+    seen |= named
     updates: list[bool] = []
     for column in _COLUMNS[3:]:
         if row[column] not in _YES_NO:

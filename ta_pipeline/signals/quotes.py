@@ -65,9 +65,9 @@ class CarriedQuotes:
                 return quote
         return None
 
-    def dump(self) -> list[Quote]:
+    def dump(self) -> list[list[float]]:
         """Plain values."""
-        return self._quotes
+        return [list(quote) for quote in self._quotes]
 
     @classmethod
     def load(cls, values: list[list[float]]) -> CarriedQuotes:

@@ -1,0 +1,167 @@
+"""A stable uid for every operator, from what it is for: `<branch, topic or sink>.<role>`.
+
+A savepoint finds an operator's state by its uid. Flink gives SQL operators none, or numbers them by a counter that
+shifts when the query grows; so the graph is walked before it is executed, and each operator named by where it
+stands:
+
+    trades_log.source, trades_log.deduplicate     a source; an operator that several branches share
+    final.window, final.window_input, final.row   an operator of one branch only
+    signals                                       the function
+    bars_sink.sink, bars_sink.row                 an operator of one output only
+
+Two operators with the same name would share state: that is an error here, never a number behind the name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pyflink.datastream import StreamExecutionEnvironment
+
+from ta_pipeline import rows
+
+_BRANCHES = {
+    rows.FINAL: "final", rows.QUOTE: "quote", rows.LIVE: "live", rows.LATE: "late", rows.LATE_QUOTE: "late_quote",
+    rows.CANCEL: "cancel", rows.BAR_1M: "bar_1m", rows.STATUS: "status", rows.REJECT: "reject",
+}  # fmt: skip
+_BRANCH = re.compile(r"ROW\('(\w)',")
+_NUMBER = re.compile(r"\[\d+\]")
+_UNNAMED = {"UnionTransformation", "PartitionTransformation", "SideOutputTransformation"}
+
+
+class Node:
+    """One transformation of the graph, and who takes its output."""
+
+    def __init__(self, transformation: Any) -> None:
+        self.transformation = transformation
+        self.kind = str(transformation.getClass().getSimpleName())
+        self.name = _NUMBER.sub("", str(transformation.getName())).split(":")[0].strip()
+        if self.name.startswith("*anonymous"):
+            self.name = "DataStreamToTable"
+        self.description = str(transformation.getDescription() or "")
+        self.inputs: list[Node] = []
+        self.outputs: list[Node] = []
+
+    @property
+    def named(self) -> bool:
+        """Unions, exchanges and side outputs are edges, not operators: they take no uid."""
+        return self.kind not in _UNNAMED
+
+    def downstream(self) -> Iterator[Node]:
+        """The operators that take this one's output, through edges."""
+        for node in self.outputs:
+            if node.named:
+                yield node
+            else:
+                yield from node.downstream()
+
+    def upstream(self) -> Iterator[Node]:
+        """Every operator this one's rows come from."""
+        for node in self.inputs:
+            if node.named:
+                yield node
+            yield from node.upstream()
+
+
+def set_uids(environment: StreamExecutionEnvironment) -> list[str]:
+    """Set every operator's uid; returns them, sorted.
+
+    Raises:
+        ValueError: two operators would have the same uid.
+    """
+    nodes = [node for node in _graph(environment) if node.named]
+    uids: dict[str, Node] = {}
+    for node in nodes:
+        uid = uid_of(node)
+        if uid in uids:
+            raise ValueError(
+                f"two operators would have the uid {uid!r}: {uids[uid].description[:120]} and "
+                f"{node.description[:120]}; teach flink/uids.py to tell them apart"
+            )
+        uids[uid] = node
+        node.transformation.setUid(uid)
+    return sorted(uids)
+
+
+def uid_of(node: Node) -> str:
+    """The uid of one operator."""
+    if node.kind == "SourceTransformation":
+        return f"{node.name}.source"
+    if node.name == "signals":
+        return "signals"
+    return f"{_owner(node)}.{_role(node)}"
+
+
+def _owner(node: Node) -> str:
+    """The output or the branch that alone uses the operator, else the topic it reads."""
+    sources = sorted({other.name for other in node.upstream() if other.kind == "SourceTransformation"})
+    if any(other.name == "signals" for other in node.upstream()):
+        if node.name == "DataStreamToTable":
+            return _side(node)
+        return next(other.name for other in (node, *node.downstream()) if other.kind == "SinkTransformation")
+    if node.name in {"TableToDataStream", "ConstraintEnforcer"}:
+        return "ticks"
+    branches = sorted({branch for other in (node, *_all_downstream(node)) if (branch := _branch(other))})
+    if len(branches) != 1:
+        return "+".join(sources)
+    return f"{branches[0]}_{sources[0].removesuffix('_log')}" if branches[0] == "reject" else branches[0]
+
+
+def _role(node: Node) -> str:
+    roles = {
+        "Deduplicate": "deduplicate", "WindowAggregate": "window", "TableToDataStream": "stream",
+        "ConstraintEnforcer": "not_null", "WatermarkAssigner": "watermark", "DataStreamToTable": "table",
+    }  # fmt: skip
+    if node.kind == "SinkTransformation":
+        return "sink"
+    if node.name in roles:
+        return roles[node.name]
+    after = sorted({other.name for other in node.downstream()})
+    if _branch(node) or any(other.kind == "SinkTransformation" for other in node.downstream()):
+        return "row"
+    if after == ["Calc"]:
+        sources = sorted({other.name for other in node.upstream() if other.kind == "SourceTransformation"})
+        return "from_" + "+".join(sources) if sources else "row"
+    named = [roles.get(name, "row") for name in after]
+    return f"{'+'.join(named)}_input"
+
+
+def _branch(node: Node) -> str | None:
+    if node.name != "Calc":
+        return None
+    found = _BRANCH.search(node.description)
+    return _BRANCHES[found.group(1)] if found else None
+
+
+def _side(node: Node) -> str:
+    """Which of the function's outputs this reads."""
+    for other in node.inputs:
+        if other.kind == "SideOutputTransformation":
+            return str(other.transformation.getOutputTag().getId())
+    return "signals"
+
+
+def _all_downstream(node: Node) -> Iterator[Node]:
+    for other in node.downstream():
+        yield other
+        yield from _all_downstream(other)
+
+
+def _graph(environment: StreamExecutionEnvironment) -> list[Node]:
+    nodes: dict[int, Node] = {}
+
+    def visit(transformation: Any) -> Node:
+        number = int(transformation.getId())
+        if number not in nodes:
+            node = nodes[number] = Node(transformation)
+            for source in transformation.getInputs():
+                before = visit(source)
+                node.inputs.append(before)
+                before.outputs.append(node)
+        return nodes[number]
+
+    for transformation in environment._j_stream_execution_environment.getTransformations():
+        visit(transformation)
+    return list(nodes.values())
