@@ -10,7 +10,7 @@ from ta_pipeline.settings import Settings
 
 
 def create_environment(
-    settings: Settings, *, bounded: bool
+    settings: Settings, *, bounded: bool, rest_port: int | None = None
 ) -> tuple[StreamExecutionEnvironment, StreamTableEnvironment]:
     """A streaming environment in thread mode; `bounded` runs take no checkpoints and a watermark per record."""
     options = {
@@ -25,6 +25,8 @@ def create_environment(
         "pipeline.auto-watermark-interval": "0 ms" if bounded else "50 ms",
         "execution.buffer-timeout.interval": "5 ms",
     }
+    if rest_port is not None:
+        options |= {"rest.address": "127.0.0.1", "rest.bind-address": "127.0.0.1", "rest.bind-port": str(rest_port)}
     if not bounded:
         options |= _checkpoints(settings) | _restarts(settings)
     configuration = Configuration()

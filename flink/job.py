@@ -37,16 +37,17 @@ _ROW_TYPES = {
 
 @dataclass(frozen=True)
 class Files:
-    """The bounded run's input and output folders."""
+    """The bounded run's input and output folders, and where its progress can be read."""
 
     recordings: Recordings
     out: Path
+    rest_port: int | None = None
 
 
 def build(settings: Settings, files: Files | None = None) -> StreamExecutionEnvironment:
     """The whole job as a graph, ready to execute; `files` makes it the bounded run."""
     bounded = files is not None
-    environment, tables = create_environment(settings, bounded=bounded)
+    environment, tables = create_environment(settings, bounded=bounded, rest_port=files.rest_port if files else None)
     rules = TradeConditions.load()
 
     create_sources(tables, settings, files.recordings if files else None)
@@ -99,13 +100,14 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="TA_X=Y", help="override one setting")
     parser.add_argument("--recordings", type=Path, help="folder of numbered lines, one file a topic")
     parser.add_argument("--out", type=Path, help="folder for the bounded run's output")
+    parser.add_argument("--rest-port", type=int, help="port of the bounded run's own REST API")
     arguments = parser.parse_args()
     settings = load_settings(**parse_overrides(arguments.set))
     files = None
     if arguments.recordings:
         folder = arguments.recordings
         recordings = Recordings(*(folder / f"{name}.jsonl" for name in ("trades", "quotes", "bars_1m", "status")))
-        files = Files(recordings, arguments.out)
+        files = Files(recordings, arguments.out, arguments.rest_port)
     build(settings, files).execute(settings.k8s_deployment)
 
 

@@ -63,8 +63,10 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
     """Bars and signals of each symbol, as the watermark and the slices come."""
 
     def __init__(self, settings: Settings, *, live: bool) -> None:
-        self._settings = settings
-        self._live = live
+        # The function travels inside the job graph: only what it needs, and no secret.
+        self._engine_settings = EngineSettings.of(settings, live=live)
+        self._state_ttl_days = settings.state_ttl_days
+        self._fail_on_reject = settings.on_bad_record == "fail"
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Bind the state and the counters.
@@ -78,11 +80,10 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
                 f"{type(runtime_context).__module__}: live signals would be seconds late"
             )
         self._counters = Counters(runtime_context.get_metrics_group())
-        self._engine_settings = EngineSettings.of(self._settings, live=self._live)
-        self._sessions = Sessions(self._settings.session)
+        self._sessions = Sessions(self._engine_settings.session)
         self._engines: OrderedDict[str, SymbolEngine] = OrderedDict()
         ttl = (
-            StateTtlConfig.new_builder(Time.days(self._settings.state_ttl_days))
+            StateTtlConfig.new_builder(Time.days(self._state_ttl_days))
             .set_update_type(StateTtlConfig.UpdateType.OnCreateAndWrite)
             .build()
         )
@@ -97,7 +98,6 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
         row = TickRow._make(value._values)
         match row.branch:
             case rows.REJECT:
-                self._counters.add(f"rejected_{row.kind}", 1)
                 yield REJECT_TAG, self._reject(row)
             case rows.STATUS:
                 self._counters.add(f"status_{row.detail}", 1)
@@ -157,8 +157,13 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
             timers.register_event_time_timer(due_ms)
         changes.clear()
 
-    @staticmethod
-    def _reject(row: TickRow) -> Row:
+    def _reject(self, row: TickRow) -> Row:
+        self._counters.add(f"rejected_{row.kind}", 1)
+        if self._fail_on_reject:
+            raise RuntimeError(
+                f"TA_ON_BAD_RECORD=fail: {row.log_topic} partition {row.log_partition} offset {row.log_offset} is "
+                f"rejected: {row.kind} {row.detail or ''}; mend the record's producer, or set TA_ON_BAD_RECORD=reject"
+            )
         return Row(*Reject(
             row.symbol, _now_ms(), row.kind or "", row.detail, row.log_topic, row.log_partition, row.log_offset, row.raw
         ))  # fmt: skip

@@ -140,6 +140,8 @@ def _rule(row: dict[str, str], seen: set[tuple[str, str]]) -> ConditionRule:
     missing = [column for column in _COLUMNS if not row.get(column)]
     if missing:
         raise ValueError(f"{', '.join(missing)} is empty")
+    if len(row) > len(_COLUMNS):
+        raise ValueError("there are more fields than columns")
     tapes = frozenset(row["tapes"])
     if not tapes <= set(TAPES):
         raise ValueError(f"tapes is {row['tapes']!r}; allowed are the letters {', '.join(TAPES)}")

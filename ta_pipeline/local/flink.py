@@ -222,3 +222,31 @@ def _taskmanager_ready(port: int) -> None:
     overview = answers(f"http://{LOOPBACK}:{port}/overview").json()
     if not overview.get("taskmanagers"):
         raise NotReadyError("no TaskManager has registered with the JobManager yet")
+
+
+def bounded_environment(local: LocalSettings, java: Path, scratch: Path) -> dict[str, str]:
+    """What `python -m flink.job` needs for a run in its own process: a Flink home with the job's jars in `lib/`.
+
+    PyFlink finds the jars of its own gateway by FLINK_HOME alone.
+    """
+    home, wheel, jars = local.dir / "flink" / "home", distribution(), local.jars_dir
+    own = [*(jars / "flink-lib").glob("*.jar"), *(jars / "flink-extra").glob("*.jar")]
+    _link(home / "lib", [*(wheel / "lib").glob("*.jar"), *own])
+    for name in ("bin", "opt", "plugins"):
+        if not (home / name).is_symlink():
+            (home / name).symlink_to(wheel / name)
+    conf = scratch / "conf"
+    conf.mkdir()
+    options = {"env.java.opts.all": f"{_java_17_options()} -Xmx1500m", "taskmanager.memory.managed.size": "16m"}
+    (conf / "config.yaml").write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in options.items()), encoding="utf-8")
+    for name in ("log4j-cli.properties", "log4j.properties"):
+        (conf / name).write_text((wheel / "conf" / name).read_text(encoding="utf-8"), encoding="utf-8")
+    (scratch / "log").mkdir()
+    return {
+        "JAVA_HOME": str(java),
+        "FLINK_HOME": str(home),
+        "FLINK_CONF_DIR": str(conf),
+        "FLINK_LOG_DIR": str(scratch / "log"),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "PYTHONPATH": str(REPOSITORY),
+    }
