@@ -7,10 +7,10 @@ deduplication, so that one integer travels instead of an array.
 
 from __future__ import annotations
 
-from ta_pipeline.trade_conditions import TradeConditions
+from ta_pipeline.trade_conditions import Field, TradeConditions
 
 OPEN_CLOSE, HIGH_LOW, VOLUME = 1, 2, 4
-_BITS = {"open_close": OPEN_CLOSE, "high_low": HIGH_LOW, "volume": VOLUME}
+_BITS: dict[Field, int] = {"open_close": OPEN_CLOSE, "high_low": HIGH_LOW, "volume": VOLUME}
 _TAPES = ("A", "B", "C", "O")
 
 

@@ -14,11 +14,11 @@ from pyflink.common import Types
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.datastream.data_stream import KeyedStream
 from pyflink.java_gateway import get_gateway
-from pyflink.table import StreamTableEnvironment
+from pyflink.table import Schema, StreamTableEnvironment
 
 from flink.environment import create_environment
-from flink.signals import LATE_TAG, REJECT_TAG, SIGNAL_TYPE, SignalFunction
-from flink.sinks import LATE_VIEW, REJECTS_VIEW, SIGNALS_VIEW, create_sinks, outputs
+from flink.signals import BEAT_TAG, LATE_TAG, REJECT_TAG, SIGNAL_TYPE, SignalFunction
+from flink.sinks import BEATS_VIEW, LATE_VIEW, REJECTS_VIEW, SIGNALS_VIEW, create_sinks, outputs, status_view_sql
 from flink.tables import Recordings, create_sources
 from flink.ticks import create_ticks
 from flink.uids import set_uids
@@ -86,6 +86,11 @@ def _write(tables: StreamTableEnvironment, settings: Settings, signals: DataStre
         # PyFlink's get_side_output would run a Python function for each row, only to set its type.
         side = DataStream(signals._j_data_stream.getSideOutput(tag.get_java_output_tag()))
         tables.create_temporary_view(view, tables.from_data_stream(side))
+    if directory is None and settings.status_topic:
+        beats = DataStream(signals._j_data_stream.getSideOutput(BEAT_TAG.get_java_output_tag()))
+        schema = Schema.new_builder().column_by_expression("proc_time", "PROCTIME()").build()
+        tables.create_temporary_view(BEATS_VIEW, tables.from_data_stream(beats, schema))
+        tables.execute_sql(status_view_sql(settings))
     every = outputs(settings, live=directory is None)
     create_sinks(tables, settings, every, directory)
     inserts = tables.create_statement_set()

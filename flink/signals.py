@@ -23,12 +23,14 @@ from pyflink.datastream import KeyedProcessFunction, OutputTag, RuntimeContext
 from pyflink.datastream.state import MapState, MapStateDescriptor, StateTtlConfig, ValueState, ValueStateDescriptor
 
 from flink.counters import Counters
+from flink.logs import Log
 from ta_pipeline import rows
 from ta_pipeline.rows import TickRow
 from ta_pipeline.sessions import Sessions
 from ta_pipeline.settings import Settings
 from ta_pipeline.signals.engine import EngineSettings, SymbolEngine
-from ta_pipeline.signals.outputs import Late, Output, Reject
+from ta_pipeline.signals.outputs import Late, Reject, Signal
+from ta_pipeline.signals.pulse import Beat, ClockClosings, Pulse
 
 _NUMBER, _FLOAT, _TEXT, _FLAG = Types.LONG(), Types.DOUBLE(), Types.STRING(), Types.BOOLEAN()
 
@@ -53,7 +55,9 @@ REJECT_TYPE = Types.ROW_NAMED(
     ["symbol", "ingest_ms", "reason", "detail", "log_topic", "log_partition", "log_offset", "raw"],
     [_TEXT, _NUMBER, _TEXT, _TEXT, _TEXT, _NUMBER, _NUMBER, Types.PRIMITIVE_ARRAY(Types.BYTE())],
 )
+BEAT_TYPE = Types.ROW_NAMED(list(Beat._fields), [_NUMBER] * len(Beat._fields))
 LATE_TAG = OutputTag("late", LATE_TYPE)
+BEAT_TAG = OutputTag("beats", BEAT_TYPE)
 REJECT_TAG = OutputTag("rejects", REJECT_TYPE)
 
 _IN_MEMORY = 20_000  # symbols; a flood of others is read back from the state
@@ -67,6 +71,10 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
         self._engine_settings = EngineSettings.of(settings, live=live)
         self._state_ttl_days = settings.state_ttl_days
         self._fail_on_reject = settings.on_bad_record == "fail"
+        self._live = live
+        # A slice ends, is computed and travels: after three of them it has been seen.
+        self._closing_grace_ms = 3 * settings.live_slice_ms
+        self._out_of_orderness_ms = settings.max_out_of_orderness_ms
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Bind the state and the counters.
@@ -80,6 +88,9 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
                 f"{type(runtime_context).__module__}: live signals would be seconds late"
             )
         self._counters = Counters(runtime_context.get_metrics_group())
+        self._log = Log()
+        self._pulse = Pulse()
+        self._closings = ClockClosings(self._out_of_orderness_ms, self._closing_grace_ms)
         self._sessions = Sessions(self._engine_settings.session)
         self._engines: OrderedDict[str, SymbolEngine] = OrderedDict()
         ttl = (
@@ -96,13 +107,19 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[object]:
         """Take in one row of any branch."""
         row = TickRow._make(value._values)
+        now_ms = _now_ms()
+        if self._live:
+            yield from self._beat(row, now_ms, ctx)
         match row.branch:
+            case rows.CLOCK:
+                pass
             case rows.REJECT:
-                yield REJECT_TAG, self._reject(row)
+                yield REJECT_TAG, self._reject(row, now_ms)
             case rows.STATUS:
                 self._counters.add(f"status_{row.detail}", 1)
             case rows.LIVE:
-                for signal in self._engine(row.symbol).live(row, _now_ms()):
+                for signal in self._engine(row.symbol).live(row, now_ms):
+                    self._pulse.output(signal)
                     yield Row(*signal)
             case _:
                 engine = self._engine(row.symbol)
@@ -112,9 +129,31 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[object]:
         """Apply what the watermark has made due."""
         engine = self._engine(ctx.get_current_key())
-        for output in engine.take(timestamp, _now_ms()):
-            yield _tagged(output)
+        now_ms = _now_ms()
+        for output in engine.take(timestamp, now_ms):
+            self._pulse.output(output)
+            if isinstance(output, Late):
+                self._log_late(output, now_ms)
+                yield LATE_TAG, Row(*output)
+            else:
+                if isinstance(output, Signal) and output.revision > 0 and output.has_bar:
+                    self._log_revision(output, timestamp, now_ms)
+                yield Row(*output)
         self._save(engine, ctx)
+
+    def _beat(self, row: TickRow, now_ms: int, ctx: KeyedProcessFunction.Context) -> Iterator[object]:
+        """Count the row; report when a report is due."""
+        self._pulse.row(row)
+        if row.branch == rows.FINAL:
+            self._closings.closed(row.end_ms, now_ms)
+        elif row.branch == rows.LIVE and row.last_ms is not None:
+            self._closings.trade(row.last_ms)
+        by_clock = self._closings.count(now_ms)
+        if by_clock:
+            self._counters.add("bars_closed_by_clock", by_clock)
+        beat = self._pulse.beat(now_ms, ctx.timer_service().current_watermark())
+        if beat is not None:
+            yield BEAT_TAG, Row(*beat)
 
     def _engine(self, symbol: str) -> SymbolEngine:
         engine = self._engines.get(symbol)
@@ -157,15 +196,31 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
             timers.register_event_time_timer(due_ms)
         changes.clear()
 
-    def _reject(self, row: TickRow) -> Row:
+    def _log_late(self, late: Late, now_ms: int) -> None:
+        self._log.write(
+            f"late_{late.reason}", f"late: {late.reason}", now_ms, symbol=late.symbol, channel=late.log_topic,
+            event_ts=late.event_ms, watermark=late.watermark_ms, lag_ms=now_ms - late.event_ms, offset=late.log_offset,
+        )  # fmt: skip
+
+    def _log_revision(self, signal: Signal, watermark_ms: int, now_ms: int) -> None:
+        self._log.write(
+            "revised", "a final bar was revised", now_ms, symbol=signal.symbol, channel="bars_1s",
+            event_ts=signal.event_ms, watermark=watermark_ms, lag_ms=now_ms - signal.last_ms, revision=signal.revision,
+        )  # fmt: skip
+
+    def _reject(self, row: TickRow, now_ms: int) -> Row:
         self._counters.add(f"rejected_{row.kind}", 1)
+        self._log.write(
+            f"rejected_{row.kind}", f"rejected: {row.kind}", now_ms, symbol=row.symbol, channel=row.log_topic,
+            partition=row.log_partition, offset=row.log_offset, detail=row.detail,
+        )  # fmt: skip
         if self._fail_on_reject:
             raise RuntimeError(
                 f"TA_ON_BAD_RECORD=fail: {row.log_topic} partition {row.log_partition} offset {row.log_offset} is "
                 f"rejected: {row.kind} {row.detail or ''}; mend the record's producer, or set TA_ON_BAD_RECORD=reject"
             )
         return Row(*Reject(
-            row.symbol, _now_ms(), row.kind or "", row.detail, row.log_topic, row.log_partition, row.log_offset, row.raw
+            row.symbol, now_ms, row.kind or "", row.detail, row.log_topic, row.log_partition, row.log_offset, row.raw
         ))  # fmt: skip
 
     @staticmethod
@@ -179,12 +234,6 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
         descriptor = MapStateDescriptor(name, Types.LONG(), Types.PICKLED_BYTE_ARRAY())
         descriptor.enable_time_to_live(ttl)
         return context.get_map_state(descriptor)
-
-
-def _tagged(output: Output) -> object:
-    if isinstance(output, Late):
-        return LATE_TAG, Row(*output)
-    return Row(*output)
 
 
 def _now_ms() -> int:

@@ -16,6 +16,7 @@ from flink.kafka import kafka_properties
 from ta_pipeline.settings import Settings
 
 SIGNALS_VIEW, LATE_VIEW, REJECTS_VIEW = "signals_out", "late_out", "rejects_out"
+BEATS_VIEW, STATUS_VIEW = "beats_out", "status_out"
 
 
 def _instant(column: str) -> str:
@@ -109,6 +110,41 @@ _REJECT_COLUMNS = {
 }
 
 
+_COUNTS = ("trades", "quotes", "bars_1m", "status", "bars", "signals", "live", "late", "rejects")
+_COUNTS_TYPE = "ROW<" + ", ".join(f"`{name}` BIGINT" for name in _COUNTS) + ">"
+
+
+def _status_columns(settings: Settings) -> dict[str, tuple[str, str]]:
+    behind = f"lag_ms > {settings.bar_close_timeout_ms}"
+    reason = (
+        f"'the watermark is ' || CAST(lag_ms AS STRING) || ' ms behind, {settings.bar_close_timeout_ms} is allowed'"
+    )
+    return {
+        **_envelope("status"),
+        "watermark_lag_ms": ("BIGINT", "lag_ms"),
+        "status": ("STRING", f"CASE WHEN {behind} THEN 'degraded' ELSE 'ok' END"),
+        "status_reason": ("STRING", f"CASE WHEN {behind} THEN {reason} END"),
+        "heartbeat": ("BOOLEAN", "TRUE"),
+        "counts": (_COUNTS_TYPE, f"CAST(ROW({', '.join(f'`{name}`' for name in _COUNTS)}) AS {_COUNTS_TYPE})"),
+    }
+
+
+def status_view_sql(settings: Settings) -> str:
+    """The heartbeat's rows: the beats of all subtasks, summed over one checkpoint interval of processing time."""
+    interval_ms = settings.checkpoint_interval_ms
+    sums = ", ".join(f"SUM(`{name}`) AS `{name}`" for name in _COUNTS)
+    return f"""
+        CREATE TEMPORARY VIEW {STATUS_VIEW} AS
+        SELECT '*' AS symbol, CAST(NULL AS STRING) AS feed, TRUE AS is_final, 0 AS revision,
+               'PT{interval_ms / 1000:g}S' AS size, ingest_ms, event_ms, event_ms - {interval_ms} AS start_ms,
+               event_ms / {interval_ms} AS seq, last_ms, lag_ms, {", ".join(f"`{name}`" for name in _COUNTS)}
+        FROM (
+          SELECT EPOCH_MILLIS(CAST(window_end AS TIMESTAMP_LTZ(3))) AS event_ms, MAX(now_ms) AS ingest_ms,
+                 MAX(last_event_ms) AS last_ms, MAX(lag_ms) AS lag_ms, {sums}
+          FROM TABLE(TUMBLE(TABLE {BEATS_VIEW}, DESCRIPTOR(proc_time), INTERVAL '{interval_ms / 1000}' SECOND(6, 3)))
+          GROUP BY window_start, window_end)"""
+
+
 @dataclass(frozen=True)
 class Output:
     """One sink: its table's name (the role in uids and in the plan), columns, and which rows it takes."""
@@ -145,7 +181,9 @@ def outputs(settings: Settings, *, live: bool) -> list[Output]:
             settings.signals_topic, "signals", once,
         ),
         Output("late_sink", _LATE_COLUMNS, LATE_VIEW, "TRUE", settings.late_topic, "late", exactly_once=once),
-        Output("rejects_sink", _REJECT_COLUMNS, REJECTS_VIEW, "TRUE", settings.rejects_topic, "rejects", exactly_once=once),
+        Output(
+            "rejects_sink", _REJECT_COLUMNS, REJECTS_VIEW, "TRUE", settings.rejects_topic, "rejects", exactly_once=once,
+        ),
     ]  # fmt: skip
     if live:
         every.append(
@@ -154,6 +192,13 @@ def outputs(settings: Settings, *, live: bool) -> list[Output]:
                 settings.live_topic, "live", exactly_once=False, linger_ms=5,
             )
         )  # fmt: skip
+        if settings.status_topic:
+            every.append(
+                Output(
+                    "status_sink", _status_columns(settings), STATUS_VIEW, "TRUE", settings.status_topic, "status",
+                    exactly_once=False,
+                )
+            )  # fmt: skip
     return every
 
 

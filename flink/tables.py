@@ -63,7 +63,12 @@ def create_sources(tables: StreamTableEnvironment, settings: Settings, recording
     files = (
         None
         if recordings is None
-        else {TRADES: recordings.trades, QUOTES: recordings.quotes, BARS_1M: recordings.bars_1m, STATUS: recordings.status}
+        else {
+            TRADES: recordings.trades,
+            QUOTES: recordings.quotes,
+            BARS_1M: recordings.bars_1m,
+            STATUS: recordings.status,
+        }
     )
     for table, topic in topics.items():
         options = _kafka_options(settings, table, topic) if files is None else _file_options(files[table])

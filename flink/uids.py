@@ -25,6 +25,7 @@ from ta_pipeline import rows
 _BRANCHES = {
     rows.FINAL: "final", rows.QUOTE: "quote", rows.LIVE: "live", rows.LATE: "late", rows.LATE_QUOTE: "late_quote",
     rows.CANCEL: "cancel", rows.BAR_1M: "bar_1m", rows.STATUS: "status", rows.REJECT: "reject",
+    rows.CLOCK: "clock",
 }  # fmt: skip
 _BRANCH = re.compile(r"ROW\('(\w)',")
 _NUMBER = re.compile(r"\[\d+\]")
@@ -81,7 +82,10 @@ def set_uids(environment: StreamExecutionEnvironment) -> list[str]:
                 f"{node.description[:120]}; teach flink/uids.py to tell them apart"
             )
         uids[uid] = node
+    for uid, node in uids.items():
         node.transformation.setUid(uid)
+        # Flink's own name has a number that shifts, and is the label of the operator's metrics.
+        node.transformation.setName(uid)
     return sorted(uids)
 
 
@@ -100,7 +104,7 @@ def _owner(node: Node) -> str:
     if any(other.name == "signals" for other in node.upstream()):
         if node.name == "DataStreamToTable":
             return _side(node)
-        return next(other.name for other in (node, *node.downstream()) if other.kind == "SinkTransformation")
+        return next(other.name for other in (node, *_all_downstream(node)) if other.kind == "SinkTransformation")
     if node.name in {"TableToDataStream", "ConstraintEnforcer"}:
         return "ticks"
     branches = sorted({branch for other in (node, *_all_downstream(node)) if (branch := _branch(other))})

@@ -3,7 +3,7 @@
     FINAL   event-time TUMBLE 1 s over the trades that are in time
     QUOTE   the same over the quotes: the last one of each second
     LIVE    processing-time TUMBLE over trades and quotes, per second (off in bounded runs)
-    LATE, LATE_QUOTE, CANCEL, BAR_1M, STATUS, REJECT   record by record
+    LATE, LATE_QUOTE, CANCEL, BAR_1M, STATUS, CLOCK, REJECT   record by record
 
 The branches must need the same columns of `trades`: the planner shares a deduplication only when its rows are the
 same (docs/decisions/0003-one-query.md).
@@ -35,6 +35,7 @@ def ticks_query(settings: Settings, rules: TradeConditions, *, live: bool) -> st
     branches += [_status(settings), *(_reject(table) for table in (TRADES, QUOTES, BARS_1M, STATUS))]
     if live:
         branches.insert(0, _live(settings))
+        branches.append(_clock())
     columns = ", ".join(f"`{name}`" for name in TYPES)
     return f"SELECT symbol AS `key`, ROW({columns}) AS `row` FROM (" + "\nUNION ALL\n".join(branches) + ")"
 
@@ -96,9 +97,10 @@ def _quote() -> str:
 
 def _live(settings: Settings) -> str:
     columns = {**_BAR, **_QUOTE, **_PLACES, "quote_ms": "LAST_VALUE(quote_ms)", "ticks": "COUNT(p)"}
+    slice_length = f"INTERVAL '{settings.live_slice_ms / 1000}' SECOND(3, 3)"
     source = f"""(
         SELECT symbol, end_ms, {_windowed(columns)}
-        FROM TABLE(TUMBLE(TABLE ticks_now, DESCRIPTOR(proc_time), INTERVAL '{settings.live_slice_ms / 1000}' SECOND(3, 3)))
+        FROM TABLE(TUMBLE(TABLE ticks_now, DESCRIPTOR(proc_time), {slice_length}))
         GROUP BY symbol, end_ms, window_start, window_end)"""
     return _branch(rows.LIVE, {name: f"`{name}`" for name in ("symbol", "end_ms", *columns)}, source)
 
@@ -112,8 +114,8 @@ def create_branch_views(tables: object) -> None:
         "CREATE TEMPORARY VIEW trades_in_time AS SELECT * FROM trades WHERE NOT late",
         "CREATE TEMPORARY VIEW quotes_in_time AS SELECT * FROM quotes WHERE NOT late",
         f"""CREATE TEMPORARY VIEW ticks_now AS
-            SELECT symbol, end_ms, p, s, mask, conditions_unknown, feed, event_ms, {no_quote}, log_partition, log_offset,
-                   CAST(NULL AS BIGINT) AS quote_ms, proc_time FROM trades_in_time
+            SELECT symbol, end_ms, p, s, mask, conditions_unknown, feed, event_ms, {no_quote},
+                   log_partition, log_offset, CAST(NULL AS BIGINT) AS quote_ms, proc_time FROM trades_in_time
             UNION ALL
             SELECT symbol, end_ms, {no_trade}, CAST(7 AS INT), CAST(NULL AS INT), CAST(NULL AS STRING),
                    CAST(NULL AS BIGINT), bp, bs, ap, az, log_partition, log_offset, event_ms, proc_time
@@ -129,8 +131,8 @@ _WATERMARK = "EPOCH_MILLIS(CURRENT_WATERMARK(event_time))"
 def _late(settings: Settings) -> str:
     columns = {
         "symbol": "symbol", "end_ms": "end_ms", "c": "p", "v": "s", "last_ms": "event_ms", "trades": "trade",
-        "mask": "mask", "unknown": "conditions_unknown", "ticks": "1", "watermark_ms": _WATERMARK, "feed": "feed", "kind": "'t'",
-        "log_topic": f"'{settings.trades_topic}'", **_PLACE,
+        "mask": "mask", "unknown": "conditions_unknown", "ticks": "1", "watermark_ms": _WATERMARK, "feed": "feed",
+        "kind": "'t'", "log_topic": f"'{settings.trades_topic}'", **_PLACE,
     }  # fmt: skip
     return _branch(rows.LATE, columns, "trades WHERE late")
 
@@ -146,7 +148,8 @@ def _late_quote(settings: Settings) -> str:
 
 def _cancel(settings: Settings, rules: TradeConditions) -> str:
     rule = rule_sql(rules, "payload.`cc`", "payload.`z`") if settings.bar_rules == "alpaca" else "0"
-    trade = "COALESCE(payload.`x`, '') || '|' || CAST(CASE WHEN payload.`T` = 'x' THEN payload.`i` ELSE payload.`oi` END AS STRING)"
+    number = "CASE WHEN payload.`T` = 'x' THEN payload.`i` ELSE payload.`oi` END"
+    trade = f"COALESCE(payload.`x`, '') || '|' || CAST({number} AS STRING)"
     corrected = "COALESCE(payload.`x`, '') || '|' || CAST(payload.`ci` AS STRING)"
     columns = {
         "symbol": "symbol", "end_ms": "event_ms / 1000 * 1000 + 1000", "last_ms": "event_ms",
@@ -166,7 +169,9 @@ def _bar_1m(settings: Settings) -> str:
         "vv": "CASE WHEN payload.`vw` IS NOT NULL THEN payload.`v` END", "last_ms": "event_ms", "ticks": "1",
         "feed": "feed", "kind": "payload.`T`", "log_topic": "log_topic", **_PLACE,
     }  # fmt: skip
-    return _branch(rows.BAR_1M, columns, f"{BARS_1M} WHERE {reason_sql(BARS_1M)} IS NULL AND {kept_symbols_sql(settings)}")
+    return _branch(
+        rows.BAR_1M, columns, f"{BARS_1M} WHERE {reason_sql(BARS_1M)} IS NULL AND {kept_symbols_sql(settings)}"
+    )
 
 
 def _status(settings: Settings) -> str:
@@ -174,7 +179,14 @@ def _status(settings: Settings) -> str:
         "symbol": "symbol", "end_ms": "event_ms", "last_ms": "event_ms", "ticks": "1", "feed": "feed",
         "kind": "payload.`T`", "detail": "payload.`sc`", "log_topic": "log_topic", **_PLACE,
     }  # fmt: skip
-    return _branch(rows.STATUS, columns, f"{STATUS} WHERE {reason_sql(STATUS)} IS NULL AND {kept_symbols_sql(settings)}")
+    return _branch(
+        rows.STATUS, columns, f"{STATUS} WHERE {reason_sql(STATUS)} IS NULL AND {kept_symbols_sql(settings)}"
+    )
+
+
+def _clock() -> str:
+    columns = {"symbol": "symbol", "end_ms": "event_ms", "last_ms": "event_ms", "kind": "payload.`T`"}
+    return _branch(rows.CLOCK, columns, f"{TRADES} WHERE payload.`T` = 'clock' AND {reason_sql(TRADES)} IS NULL")
 
 
 def _reject(table: str) -> str:

@@ -55,6 +55,7 @@ def compute(
     out: Path,
     settings: Settings,
     overrides: Mapping[str, str],
+    *,
     progress: Progress = lambda _step, _done, _all: None,
     local: LocalSettings | None = None,
 ) -> ComputeReport:
@@ -152,4 +153,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from ta_pipeline.errors import KafkaSetupError
@@ -157,8 +159,26 @@ def create_topics(settings: Settings, topics: Iterable[Topic]) -> None:
     new = [NewTopic(t.name, num_partitions=t.partitions, replication_factor=-1, config=t.config) for t in topics]
     if not new:
         return
-    for name, future in _admin(settings).create_topics(new, operation_timeout=TIMEOUT_SECONDS).items():
+    # The client has to outlive its futures: when it is collected, they fail with "Handle is terminating".
+    admin = _admin(settings)
+    for name, future in admin.create_topics(new, operation_timeout=TIMEOUT_SECONDS).items():
         _result(f"topic {name}", future, fine=KafkaError.TOPIC_ALREADY_EXISTS)
+    del admin
+
+
+def broker_config(settings: Settings) -> dict[str, str]:
+    """The configuration of one broker: name to value.
+
+    Raises:
+        KafkaSetupError: the broker cannot be reached or refuses.
+    """
+    admin = _admin(settings)
+    try:
+        broker = next(iter(admin.list_topics(timeout=TIMEOUT_SECONDS).brokers))
+    except KafkaException as error:
+        raise _unreachable(settings, error) from None
+    (future,) = admin.describe_configs([ConfigResource(ResourceType.BROKER, str(broker))]).values()
+    return {entry.name: entry.value for entry in _result(f"broker {broker}", future).values() if entry.value}
 
 
 def require_no_drift(plan: TopicPlan) -> None:

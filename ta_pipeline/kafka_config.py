@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from ta_pipeline.settings import Settings
 
+ConfigValue = str | int | float | bool
 
-def client_config(settings: Settings, **extra: str | int | bool) -> dict[str, str | int | bool]:
+
+def client_config(settings: Settings, **extra: ConfigValue) -> dict[str, ConfigValue]:
     """Configuration of a confluent-kafka client: bootstrap servers and security, then `extra`.
 
     Holds the password in the clear, as librdkafka wants it: never log it.
     """
-    config: dict[str, str | int | bool] = {
+    config: dict[str, ConfigValue] = {
         "bootstrap.servers": settings.kafka_bootstrap,
         "security.protocol": settings.kafka_security,
     }

@@ -16,6 +16,7 @@ LATE_QUOTE = "U"  # one quote behind the watermark
 CANCEL = "X"  # one cancel or correction
 BAR_1M = "M"  # one upstream 1-minute bar
 STATUS = "S"  # one trading status
+CLOCK = "K"  # one tick of the platform's clock
 REJECT = "R"  # one record that cannot be used
 
 

@@ -157,9 +157,7 @@ class Settings(BaseSettings):
                 f"TA_MAX_OUT_OF_ORDERNESS_MS = {self.max_out_of_orderness_ms}"
             )
         if self.parallelism > self.max_parallelism:
-            raise ValueError(
-                f"TA_PARALLELISM is {self.parallelism}, but TA_MAX_PARALLELISM is {self.max_parallelism}"
-            )
+            raise ValueError(f"TA_PARALLELISM is {self.parallelism}, but TA_MAX_PARALLELISM is {self.max_parallelism}")
         return self
 
     @property
@@ -182,6 +180,14 @@ class Settings(BaseSettings):
         """Every topic the job writes; the heartbeat only when it is on."""
         topics = [self.bars_topic, self.signals_topic, self.live_topic, self.rejects_topic, self.late_topic]
         return (*topics, self.status_topic) if self.status_topic else tuple(topics)
+
+    def without_secrets(self, text: str) -> str:
+        """`text` with the value of every secret setting replaced: for what other programs print."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr) and value.get_secret_value():
+                text = text.replace(value.get_secret_value(), "**********")
+        return text
 
 
 def load_settings(**overrides: Any) -> Settings:

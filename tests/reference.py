@@ -61,7 +61,12 @@ def bars(trades: pd.DataFrame, rules: dict[tuple[str, str], tuple[bool, bool, bo
     open_close = trades[trades.oc].groupby(key)["p"].agg(o="first", c="last")
     high_low = trades[trades.hl].groupby(key)["p"].agg(h="max", l="min")
     volume = trades[trades.vol].groupby(key)["s"].agg(v="sum", count="count")
-    both = trades[trades.hl & trades.vol].assign(pv=lambda f: f.p * f.s).groupby(key).agg(pv=("pv", "sum"), vv=("s", "sum"))
+    both = (
+        trades[trades.hl & trades.vol]
+        .assign(pv=lambda f: f.p * f.s)
+        .groupby(key)
+        .agg(pv=("pv", "sum"), vv=("s", "sum"))
+    )
     result = open_close.join(high_low, how="inner").join(volume, how="inner").join(both, how="left")
     result["vwap"] = result.pv / result.vv
     return result.sort_index()
@@ -86,7 +91,7 @@ def signals(one: pd.DataFrame, session: str = "extended") -> pd.DataFrame:
     out["mid"] = close.rolling(20).mean()
     deviation = np.array([np.std(window) if len(window) == 20 else np.nan for window in close.rolling(20)])
     out["upper"], out["lower"] = out.mid + 2 * deviation, out.mid - 2 * deviation
-    days = session_start(one.index) if session == "extended" else one.index.floor("D")
+    days = session_start(one.index) if session == "extended" else (one.index - pd.Timedelta(seconds=1)).floor("D")
     pv, vv = one.pv.fillna(0), one.vv.fillna(0)
     out["session"] = pv.groupby(days).cumsum() / vv.groupby(days).cumsum()
     out["w5m"] = pv.rolling("300s", closed="right").apply(np.sum) / vv.rolling("300s", closed="right").apply(np.sum)

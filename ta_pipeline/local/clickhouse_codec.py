@@ -49,7 +49,7 @@ def decode(body: bytes, coding: str) -> bytes:
             case "zstd":
                 return zstd.decompress(body)
             case "lz4":
-                return lz4.frame.LZ4FrameFile(io.BytesIO(body)).read()
+                return bytes(lz4.frame.LZ4FrameFile(io.BytesIO(body)).read())
             case other:
                 raise CodecError(f"Content-Encoding {other!r} is not known; allowed are gzip, deflate, zstd, lz4")
     except (OSError, EOFError, RuntimeError, ValueError, zlib.error, zstd.ZstdError) as error:

@@ -84,12 +84,19 @@ def _maven(pom: Path, properties: dict[str, Path]) -> None:
     command += [f"-D{name}={path}" for name, path in properties.items()] + ["package"]
     try:
         result = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=MAVEN_TIMEOUT_SECONDS, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=MAVEN_TIMEOUT_SECONDS,
+            stdin=subprocess.DEVNULL,
         )
     except FileNotFoundError:
         raise StackError("Maven is needed to resolve the jars: put `mvn` on PATH") from None
     except subprocess.TimeoutExpired:
-        raise StackError(f"Maven did not finish {pom} within {MAVEN_TIMEOUT_SECONDS} s; is the network there?") from None
+        raise StackError(
+            f"Maven did not finish {pom} within {MAVEN_TIMEOUT_SECONDS} s; is the network there?"
+        ) from None
     if result.returncode != 0:
         tail = "\n".join((result.stdout + result.stderr).strip().splitlines()[-15:])
         raise StackError(f"Maven failed on {pom} (exit status {result.returncode}):\n{tail}")

@@ -34,7 +34,9 @@ def holder(port: int) -> str:
     except psutil.AccessDenied:
         return "a process this user may not see"
     for connection in connections:
-        if connection.status != psutil.CONN_LISTEN or connection.laddr.port != port or connection.pid is None:
+        if connection.status != psutil.CONN_LISTEN or connection.pid is None:
+            continue
+        if not connection.laddr or connection.laddr.port != port:
             continue
         try:
             process = psutil.Process(connection.pid)

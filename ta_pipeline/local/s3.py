@@ -32,6 +32,9 @@ def s3(local: LocalSettings, settings: Settings, java: Path) -> Component:
     here = settings.model_copy(update={"s3_endpoint": endpoint})
     jar = local.jars_dir / "s3proxy"
 
+    def arrange() -> None:
+        ensure_bucket(s3_client(here), BUCKET)
+
     return Component(
         name="s3",
         command=(
@@ -57,7 +60,7 @@ def s3(local: LocalSettings, settings: Settings, java: Path) -> Component:
         },
         prepare=lambda: data.mkdir(parents=True, exist_ok=True),
         ready=lambda: _ready(endpoint),
-        arrange=lambda: ensure_bucket(s3_client(here), BUCKET),
+        arrange=arrange,
     )
 
 

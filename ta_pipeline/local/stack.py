@@ -186,7 +186,9 @@ class Stack:
                 report(name, "ready")
             if waiting and time.monotonic() > deadline:
                 detail = "\n".join(f"{name}: {reasons.get(name, '')}\n{self._tail(name)}" for name in waiting)
-                raise StackError(f"not ready after {self.local.ready_timeout_seconds} s: {', '.join(waiting)}\n{detail}")
+                raise StackError(
+                    f"not ready after {self.local.ready_timeout_seconds} s: {', '.join(waiting)}\n{detail}"
+                )
             if waiting:
                 time.sleep(POLL_SECONDS)
 

@@ -277,21 +277,25 @@ class SymbolEngine:
         signal = self._signal(
             minute, values, quote, now_ms, final=True, revision=self._minute_revision, last_ms=row.last_ms or 0
         )
-        yield signal._replace(
-            has_bar=False, size=MINUTE, start_ms=start_ms, seq=row.end_ms // _MINUTE_MS
-        )
+        yield signal._replace(has_bar=False, size=MINUTE, start_ms=start_ms, seq=row.end_ms // _MINUTE_MS)
 
     # ---- rows out
 
     def _signal(
-        self, second: Second, values: Values, quote: Quote | None, now_ms: int, *, final: bool, revision: int, last_ms: int
+        self,
+        second: Second,
+        values: Values,
+        quote: Quote | None,
+        now_ms: int,
+        *,
+        final: bool,
+        revision: int,
+        last_ms: int,
     ) -> Signal:
         if quote is None:
             group: tuple[float | None, ...] = _NO_QUOTE
         else:
-            derived: Derived = derive(
-                quote, second.end_ms if final else last_ms, self._settings.quote_stale_after_ms
-            )
+            derived: Derived = derive(quote, second.end_ms if final else last_ms, self._settings.quote_stale_after_ms)
             if derived.problem is not None and final:
                 self._count(f"quotes_{derived.problem}", 1)
             group = (derived.spread, derived.imbalance, quote.bid_px, quote.ask_px, quote.bid_sz, quote.ask_sz)

@@ -47,7 +47,7 @@ class Held(NamedTuple):
     def load(cls, data: bytes) -> Held:
         """The inverse of `dump`."""
         values = orjson.loads(data)
-        return cls(*values[:5], TickRow(*values[5:]))
+        return cls._make([*values[:5], TickRow._make(values[5:])])
 
 
 class Waiting:

@@ -46,8 +46,8 @@ class LiveSeconds:
 
     def preview(self, second: Second, final: IndicatorSet) -> Values:
         """The indicators as if `second` ended now, after every earlier second in flight."""
-        before = [_as_bar(self._seconds[end]) for end in sorted(self._seconds) if end < second.end_ms]
-        before = [bar for bar in before if bar is not None]
+        in_flight = (_as_bar(self._seconds[end]) for end in sorted(self._seconds) if end < second.end_ms)
+        before = [bar for bar in in_flight if bar is not None]
         if self._ahead is None or self._applied != before[: len(self._applied)]:
             self._ahead, self._applied = final.copy(), []
         for end_ms, close, pv, vv in before[len(self._applied) :]:

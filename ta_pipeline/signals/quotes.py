@@ -72,4 +72,4 @@ class CarriedQuotes:
     @classmethod
     def load(cls, values: list[list[float]]) -> CarriedQuotes:
         """The inverse of `dump`."""
-        return cls([Quote(int(end), *sides, int(at)) for end, *sides, at in values])
+        return cls([Quote._make([int(end), *sides, int(at)]) for end, *sides, at in values])

@@ -42,7 +42,8 @@ def test_prices_around_a_billion_that_differ_by_cents_keep_their_digits() -> Non
     exact = math.sqrt(statistics.pvariance([Fraction(close) for close in closes]))
     bollinger = Bollinger()
     bands = [bollinger.update(close) for close in closes][-1]
-    assert bands.upper is not None and bands.mid is not None
+    assert bands.upper is not None
+    assert bands.mid is not None
     assert mean_and_deviation(closes)[1] == pytest.approx(exact, rel=1e-9)
     assert (bands.upper - bands.mid) / 2 == pytest.approx(exact, rel=1e-4)  # the band itself has an ulp of 1.2e-7
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -21,7 +22,7 @@ def test_the_published_volatility_of_simple_returns_shares_our_deviation_but_not
     table = oracle("volatility3_tulip_SIMPLE_returns.csv")
     x = numbers(table["x"])
     expected = numbers(table["volatility3_simple_returns_pop_x_sqrt252"][3:])
-    simple = [after / before - 1 for before, after in zip(x, x[1:], strict=False)]
+    simple = [after / before - 1 for before, after in itertools.pairwise(x)]
     got = [deviation(simple[at - 3 : at]) * math.sqrt(252) for at in range(3, len(x))]
     assert got == pytest.approx(expected, rel=1e-7)
     logs = RealizedVolBars(4)

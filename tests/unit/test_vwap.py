@@ -30,7 +30,9 @@ def test_session_vwap_gives_the_published_values_while_the_session_lasts() -> No
     vwap = SessionVwap(Sessions("utc_day"))
     got = [
         vwap.update(second * 1_000, price * volume, volume)
-        for second, (price, volume) in enumerate(zip(numbers(table["price_hlc3"]), numbers(table["volume"]), strict=True))
+        for second, (price, volume) in enumerate(
+            zip(numbers(table["price_hlc3"]), numbers(table["volume"]), strict=True)
+        )
     ]
     assert got == pytest.approx(numbers(table["vwap_cumulative"]), rel=1e-13)
 
@@ -40,7 +42,9 @@ def test_rolling_vwap_over_a_window_longer_than_the_series_gives_the_published_v
     vwap = RollingVwap(DAY_MS)
     got = [
         vwap.update(second * 1_000, price * volume, volume)
-        for second, (price, volume) in enumerate(zip(numbers(table["price_hlc3"]), numbers(table["volume"]), strict=True))
+        for second, (price, volume) in enumerate(
+            zip(numbers(table["price_hlc3"]), numbers(table["volume"]), strict=True)
+        )
     ]
     assert got == pytest.approx(numbers(table["vwap_cumulative"]), rel=1e-13)
 

@@ -1,0 +1,27 @@
+"""The command line `ta`: one module for each group of commands, put together here."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ta_pipeline import cli_job, cli_stack
+
+app = typer.Typer(
+    name="ta",
+    help="Market data in, 1-second bars and indicator signals out: the job, its local stack, and what watches it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+for group in (cli_stack, cli_job):
+    group.register(app)
+
+
+def main() -> None:
+    """Entry point of the `ta` command."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)

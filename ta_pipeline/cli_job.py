@@ -1,0 +1,184 @@
+"""`ta job run | stop | status` on the cluster, and `ta compute` on recordings."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ta_pipeline.compute import compute as compute_recordings
+from ta_pipeline.errors import TaError
+from ta_pipeline.flink_rest import FlinkRest
+from ta_pipeline.local.runtime import LocalRuntime
+from ta_pipeline.local.stack import Stack
+from ta_pipeline.preflight import problems
+from ta_pipeline.runtime import JobRuntime, JobStatus
+from ta_pipeline.settings import PREFIX, Settings, load_settings, parse_overrides
+
+console = Console()
+errors = Console(stderr=True)
+job = typer.Typer(name="job", help="Run, stop and look at the job on the cluster.", no_args_is_help=True)
+
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="TA_X=Y", help="override one setting")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `job` and `compute` to `app`."""
+    app.add_typer(job)
+    app.command("compute")(compute)
+
+
+def runtime_of(overrides: list[str] | None = None) -> tuple[Settings, list[JobRuntime]]:
+    """The settings in force here, and the runtimes of the jobs they ask for: the job, and the table job if any.
+
+    What the environment does not say, the local stack does: its addresses and keys.
+
+    Raises:
+        SettingsError: a setting is not allowed.
+    """
+    given = parse_overrides(overrides or [])
+    stack = Stack()
+    variables = {name: value for name, value in stack.environment().items() if name not in os.environ}
+    chosen = {name.removeprefix(PREFIX).lower(): value for name, value in variables.items()} | given
+    settings = load_settings(**chosen)
+    environment = {**variables, **{PREFIX + name.upper(): value for name, value in given.items()}}
+    return settings, [LocalRuntime(settings, environment, local=stack.local)]
+
+
+@job.command("run")
+def run(
+    from_savepoint: Annotated[str, typer.Option(help="savepoint or retained checkpoint to restore")] = "",
+    overrides: Overrides = None,
+) -> None:
+    """Submit the job and wait until it is RUNNING with a completed checkpoint."""
+    try:
+        settings, runtimes = runtime_of(overrides)
+        found = problems(settings)
+        if found:
+            raise typer.Exit(_refuse(found))
+        for runtime in runtimes:
+            with console.status("starting") as status:
+                deployment = runtime.deploy(restore_from=from_savepoint or None, report=status.update)
+            restored = f", restored from {from_savepoint}" if from_savepoint else ""
+            console.print(
+                f"[green]RUNNING[/] {deployment.name} (job {deployment.job_id}){restored}: first checkpoint after "
+                f"{deployment.seconds:.1f} s",
+                soft_wrap=True,
+            )
+    except TaError as error:
+        _fail(error)
+    console.print(f"watch it: ta watch, {settings.flink_rest_url}", soft_wrap=True)
+
+
+@job.command("stop")
+def stop(
+    drain: Annotated[bool, typer.Option(help="close every open window first: for retiring the job")] = False,
+) -> None:
+    """Stop the job with a savepoint and print its path."""
+    try:
+        _, runtimes = runtime_of()
+        with console.status("taking the savepoint"):
+            for runtime in runtimes:
+                console.print(runtime.stop(drain=drain), soft_wrap=True, highlight=False)
+    except TaError as error:
+        _fail(error)
+
+
+@job.command("status")
+def status() -> None:
+    """Show state, checkpoints and counters; exit status 1 unless the job is RUNNING."""
+    try:
+        settings, runtimes = runtime_of()
+        found = [status for runtime in runtimes for status in runtime.status()]
+        table = Table("job", "state", "uptime", "restarts", "checkpoints", "checkpoint age", "last failure")
+        for line in found:
+            table.add_row(*_cells(line))
+        console.print(table)
+        if found:
+            console.print(_counters(settings, found[0].job_id))
+    except TaError as error:
+        _fail(error)
+    if not found:
+        console.print("no job runs; `ta job run` starts it")
+    if not found or any(line.state != "RUNNING" for line in found):
+        raise typer.Exit(1)
+
+
+def compute(
+    recordings: Annotated[list[Path], typer.Argument(help="JSONL files, plain or gzip: Alpaca messages or envelopes")],
+    out: Annotated[Path, typer.Option(help="folder for bars.jsonl, signals.jsonl, late.jsonl, rejects.jsonl")],
+    overrides: Overrides = None,
+) -> None:
+    """Run the same job, bounded, over recordings; write its output as JSON lines."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    try:
+        given = parse_overrides(overrides or [])
+        settings = load_settings(**given)
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task("starting", total=None)
+
+            def show(step: str, done: int, everything: int) -> None:
+                progress.update(task, description=step, completed=done, total=everything or None)
+
+            report = compute_recordings(recordings, out, settings, given, progress=show)
+    except TaError as error:
+        _fail(error)
+    table = Table("output", "records")
+    for name, count in report.written.items():
+        table.add_row(str(out / f"{name}.jsonl"), f"{count:,}")
+    console.print(table)
+    read = ", ".join(f"{count:,} {name}" for name, count in report.read.items() if count)
+    console.print(f"read {read}; {report.seconds:.1f} s in all")
+
+
+def _cells(line: JobStatus) -> tuple[str, ...]:
+    age = "" if line.checkpoint_age_seconds is None else f"{line.checkpoint_age_seconds:.0f} s"
+    failed = f", {line.checkpoints_failed} failed" if line.checkpoints_failed else ""
+    colour = "green" if line.state == "RUNNING" else "red"
+    return (
+        line.name,
+        f"[{colour}]{line.state}[/]",
+        str(timedelta(seconds=int(line.uptime_seconds))),
+        str(line.restarts),
+        f"{line.checkpoints_completed}{failed}",
+        age,
+        line.exception or "",
+    )
+
+
+def _counters(settings: Settings, job_id: str) -> Table:
+    rest = FlinkRest(settings.flink_rest_url)
+    seen = rest.metrics(job_id, ("trades_log_deduplicate.numRecordsIn", "trades_log_deduplicate.numRecordsOut"))
+    numbers = rest.counters(job_id)
+    if len(seen) == 2:
+        numbers["duplicates_dropped"] = (
+            seen["trades_log_deduplicate.numRecordsIn"] - seen["trades_log_deduplicate.numRecordsOut"]
+        )
+    table = Table("counter", "since the (re)start")
+    for name, number in sorted(numbers.items()):
+        table.add_row(name, f"{number:,.0f}")
+    return table
+
+
+def _refuse(found: list[str]) -> int:
+    errors.print("[red]error:[/] the job was not started:", highlight=False)
+    for problem in found:
+        errors.print(f"  {problem}", highlight=False, soft_wrap=True)
+    return 1
+
+
+def _fail(error: TaError) -> None:
+    errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+    raise typer.Exit(1) from None

@@ -1,0 +1,41 @@
+"""What must hold before the job starts: the exactly-once sinks restart for ever, silently, when a topic is missing.
+
+Each check gives problems as text; the command line refuses to start, and asset checks will block, on any of them.
+"""
+
+from __future__ import annotations
+
+from ta_pipeline.kafka_admin import broker_config, declared_topics, live_topics, plan_topics
+from ta_pipeline.settings import Settings
+
+MAX_TIMEOUT = "transaction.max.timeout.ms"
+
+
+def problems(settings: Settings) -> list[str]:
+    """Everything that would keep the job from running; empty when it may start.
+
+    Raises:
+        KafkaSetupError: the broker cannot be reached.
+    """
+    return [*topic_problems(settings), *transaction_problems(settings)]
+
+
+def topic_problems(settings: Settings) -> list[str]:
+    """Declared topics that are missing or have drifted."""
+    declared = declared_topics(settings)
+    plan = plan_topics(declared, live_topics(settings, [topic.name for topic in declared]))
+    missing = [f"topic {topic.name} does not exist; `ta up` creates it on the local stack" for topic in plan.create]
+    return [*missing, *(f"topic {drift}" for drift in plan.drift)]
+
+
+def transaction_problems(settings: Settings) -> list[str]:
+    """A transaction timeout that the broker would refuse."""
+    if settings.delivery_guarantee != "exactly-once":
+        return []
+    allowed = int(broker_config(settings).get(MAX_TIMEOUT, "900000"))
+    if settings.transaction_timeout_ms <= allowed:
+        return []
+    return [
+        f"TA_TRANSACTION_TIMEOUT_MS is {settings.transaction_timeout_ms}, but the broker allows at most {allowed} "
+        f"({MAX_TIMEOUT}); lower it or raise the broker's maximum"
+    ]
