@@ -72,7 +72,7 @@ def set_uids(environment: StreamExecutionEnvironment) -> list[str]:
     Raises:
         ValueError: two operators would have the same uid.
     """
-    nodes = [node for node in _graph(environment) if node.named]
+    nodes = [node for node in graph(environment) if node.named]
     uids: dict[str, Node] = {}
     for node in nodes:
         uid = uid_of(node)
@@ -153,7 +153,8 @@ def _all_downstream(node: Node) -> Iterator[Node]:
         yield from _all_downstream(other)
 
 
-def _graph(environment: StreamExecutionEnvironment) -> list[Node]:
+def graph(environment: StreamExecutionEnvironment) -> list[Node]:
+    """Every transformation of the job, with who feeds it and who takes its output."""
     nodes: dict[int, Node] = {}
 
     def visit(transformation: Any) -> Node:

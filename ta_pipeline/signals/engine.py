@@ -253,7 +253,7 @@ class SymbolEngine:
     def _minute(self, row: TickRow, now_ms: int) -> Iterator[Output]:
         bar = [row.end_ms, row.o, row.h, row.l, row.c, row.v, row.n, row.pv]
         newest = self._last_minute[0] if self._last_minute else None
-        if newest is not None and row.end_ms < newest:
+        if (newest is not None and row.end_ms < newest) or self._waiting.newer_minute_before(row):
             self._count("late", 1)
             yield self._too_late(row, "older_minute", now_ms)
             return

@@ -86,6 +86,13 @@ class Waiting:
         """The cancels that wait for their trade."""
         return [held for held in self._rows if held.order == _GIVE_UP]
 
+    def newer_minute_before(self, row: TickRow) -> bool:
+        """Whether a later minute, before `row` in the log, still waits."""
+        return any(
+            held.order == _BAR_1M and held.row.end_ms > row.end_ms and held.log_offset < (row.log_offset or 0)
+            for held in self._rows
+        )
+
     def __len__(self) -> int:
         return len(self._rows)
 

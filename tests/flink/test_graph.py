@@ -1,0 +1,87 @@
+"""The job's graph: one source and one deduplication per topic, and a uid on every operator that does not move."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ta_pipeline.local.flink import bounded_environment
+from ta_pipeline.local.jars import ensure_jars
+from ta_pipeline.local.java import java_home
+from ta_pipeline.local.settings import load_local_settings
+from ta_pipeline.settings import load_settings
+
+SNAPSHOT = Path(__file__).with_name("uids.txt")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _flink_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    local = load_local_settings()
+    ensure_jars(local.jars_dir)
+    before = dict(os.environ)
+    os.environ.update(bounded_environment(local, java_home(), tmp_path_factory.mktemp("flink")))
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def _build(**overrides: Any) -> Any:
+    # PyFlink starts its JVM when it is first used, with the environment of that moment; what it imports warns.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from flink.job import build  # noqa: PLC0415
+
+        return build(load_settings(**overrides))
+
+
+def _nodes(**overrides: Any) -> list[Any]:
+    environment = _build(**overrides)
+    from flink.uids import graph  # noqa: PLC0415
+
+    return [node for node in graph(environment) if node.named]
+
+
+@pytest.fixture(scope="module")
+def nodes() -> list[Any]:
+    return _nodes(status_topic="ta.status.v1")
+
+
+def _uids(nodes: list[Any]) -> list[str]:
+    return sorted(str(node.transformation.getUid()) for node in nodes)
+
+
+def test_each_topic_has_one_source_and_trades_are_deduplicated_once(nodes: list[Any]) -> None:
+    sources = [node for node in nodes if node.kind == "SourceTransformation"]
+    assert sorted(node.name for node in sources) == [
+        "bars_1m_log.source", "quotes_log.source", "status_log.source", "trades_log.source",
+    ]  # fmt: skip
+    deduplications = [node for node in nodes if "Deduplicate(" in node.description]
+    assert [node.name for node in deduplications] == ["trades_log.deduplicate"]
+
+
+def test_the_uids_of_all_operators_are_the_released_ones(nodes: list[Any]) -> None:
+    """A uid that changes loses its operator's state at the next upgrade: change the snapshot knowingly."""
+    assert _uids(nodes) == SNAPSHOT.read_text(encoding="utf-8").split()
+
+
+def test_uids_depend_neither_on_formats_nor_on_other_settings(nodes: list[Any]) -> None:
+    other = _nodes(
+        status_topic="ta.status.v1", input_format="avro-confluent", output_format="avro-confluent", parallelism=2,
+        symbols="AAPL,MSFT", bar_rules="all", live_slice_ms=250, trades_topic="other.trades",
+    )  # fmt: skip
+    assert _uids(other) == _uids(nodes)
+
+
+def test_without_a_heartbeat_only_its_own_operators_are_missing(nodes: list[Any]) -> None:
+    missing = set(_uids(nodes)) - set(_uids(_nodes()))
+    assert missing == {uid for uid in _uids(nodes) if uid.startswith(("status_sink.", "beats."))}
+
+
+def test_max_parallelism_is_explicit() -> None:
+    environment = _build(max_parallelism=64)
+    assert environment.get_max_parallelism() == 64
