@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ from ta_pipeline.compute import compute as compute_recordings
 from ta_pipeline.errors import TaError
 from ta_pipeline.flink_rest import FlinkRest
 from ta_pipeline.local.runtime import LocalRuntime
-from ta_pipeline.local.stack import Stack
+from ta_pipeline.local.stack import Stack, local_settings, local_variables
 from ta_pipeline.preflight import problems
 from ta_pipeline.runtime import JobRuntime, JobStatus
 from ta_pipeline.settings import PREFIX, Settings, load_settings, parse_overrides
@@ -44,10 +43,8 @@ def runtime_of(overrides: list[str] | None = None) -> tuple[Settings, list[JobRu
     """
     given = parse_overrides(overrides or [])
     stack = Stack()
-    variables = {name: value for name, value in stack.environment().items() if name not in os.environ}
-    chosen = {name.removeprefix(PREFIX).lower(): value for name, value in variables.items()} | given
-    settings = load_settings(**chosen)
-    environment = {**variables, **{PREFIX + name.upper(): value for name, value in given.items()}}
+    settings = local_settings(**given)
+    environment = {**local_variables(stack), **{PREFIX + name.upper(): value for name, value in given.items()}}
     return settings, [LocalRuntime(settings, environment, local=stack.local)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from ta_pipeline.local.registry import registry, registry_url
 from ta_pipeline.local.s3 import s3
 from ta_pipeline.local.settings import LocalSettings, load_local_settings, parse_components
 from ta_pipeline.local.supervisor import Process, Supervisor
-from ta_pipeline.settings import Settings, load_settings
+from ta_pipeline.settings import PREFIX, Settings, load_settings
 
 POLL_SECONDS = 0.25
 TOLERATED_DEATHS = 2
@@ -243,3 +244,18 @@ def _memory(pid: int) -> int | None:
             with contextlib.suppress(psutil.Error):
                 total += member.memory_info().rss
     return total or None
+
+
+def local_variables(stack: Stack) -> dict[str, str]:
+    """The `TA_*` variables of the local stack that the environment does not say otherwise."""
+    return {name: value for name, value in stack.environment().items() if name not in os.environ}
+
+
+def local_settings(**overrides: str) -> Settings:
+    """The settings in force here: `overrides`, else the environment, else the local stack, else the defaults.
+
+    Raises:
+        SettingsError: a setting is not allowed.
+    """
+    variables = local_variables(Stack())
+    return load_settings(**{name.removeprefix(PREFIX).lower(): value for name, value in variables.items()} | overrides)

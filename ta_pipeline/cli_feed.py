@@ -1,0 +1,83 @@
+"""`ta feed`: a simulated market, or recordings, onto the input topics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ta_pipeline.errors import TaError
+from ta_pipeline.feed import FeedReport, Outgoing, recorded, send, simulated
+from ta_pipeline.local.stack import local_settings
+from ta_pipeline.simulator import Market
+
+console = Console()
+errors = Console(stderr=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add `feed` to `app`."""
+    app.command("feed")(feed)
+
+
+def feed(
+    recordings: Annotated[list[Path] | None, typer.Argument(help="JSONL files, plain or gzip")] = None,
+    fakepaca: Annotated[bool, typer.Option("--fakepaca", help="a simulated market instead of recordings")] = False,
+    symbols: Annotated[int, typer.Option(help="simulated: number of symbols")] = 10,
+    rate: Annotated[float, typer.Option(help="simulated: messages a second, all symbols together")] = 100.0,
+    seconds: Annotated[float, typer.Option(help="simulated: length; 0 runs until Ctrl-C")] = 60.0,
+    seed: Annotated[int, typer.Option(help="simulated: the same seed gives the same market")] = 1,
+    speed: Annotated[float | None, typer.Option(help="recordings: 1 is their own pace, 10 ten times as fast")] = None,
+    as_recorded: Annotated[
+        bool, typer.Option("--as-recorded", help="recordings: keep their times; without --speed as fast as it goes")
+    ] = False,
+) -> None:
+    """Send market data to the input topics."""
+    if fakepaca == bool(recordings):
+        _usage("give either --fakepaca or one or more recordings")
+    if fakepaca and (speed is not None or as_recorded):
+        _usage("--speed and --as-recorded are for recordings, not for --fakepaca")
+    if speed is not None and speed <= 0:
+        _usage(f"--speed is {speed:g}; it must be above 0")
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    try:
+        settings = local_settings()
+        messages: Iterator[Outgoing]
+        if fakepaca:
+            messages = simulated(Market(symbols, rate, seconds or None, seed), settings)
+        else:
+            pace = speed if speed is not None or as_recorded else 1.0
+            messages = recorded(recordings or [], settings, speed=pace, as_recorded=as_recorded)
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task("starting", total=seconds if fakepaca and seconds else None)
+
+            def show(sent: int, elapsed: float) -> None:
+                each = sent / elapsed if elapsed else 0.0
+                progress.update(task, description=f"{sent:,} sent, {each:,.0f}/s", completed=elapsed)
+
+            report = send(settings, messages, progress=show)
+    except TaError as error:
+        errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    console.print(_table(report))
+
+
+def _table(report: FeedReport) -> Table:
+    table = Table(
+        "topic", "messages",
+        caption=f"{report.total:,} in {report.seconds:.1f} s; behind schedule p50 {report.delay_p50_ms:.1f} ms, "
+        f"p99 {report.delay_p99_ms:.1f} ms, max {report.delay_max_ms:.1f} ms",
+    )  # fmt: skip
+    for topic, count in report.sent.items():
+        table.add_row(topic, f"{count:,}")
+    return table
+
+
+def _usage(text: str) -> None:
+    errors.print(f"[red]error:[/] {text}", highlight=False)
+    raise typer.Exit(2)

@@ -1,0 +1,44 @@
+"""Input envelopes to bytes, as `TA_INPUT_FORMAT` says: JSON, or Avro with the registry's newest schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+from confluent_kafka.serialization import MessageField, SerializationContext, SerializationError
+
+from ta_pipeline.envelope import in_case
+from ta_pipeline.errors import BadRecordError, SchemaError
+from ta_pipeline.schema_registry import registry_client
+from ta_pipeline.settings import Settings
+
+_AVRO = {"auto.register.schemas": False, "use.latest.version": True}
+
+
+class EnvelopeEncoder:
+    """Encodes envelopes for one set of settings; Avro schemas are looked up once per topic."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._field_case = settings.input_field_case
+        self._avro: AvroSerializer | None = None
+        if settings.input_format == "avro-confluent":
+            self._avro = AvroSerializer(registry_client(settings), conf=_AVRO)
+
+    def encode(self, topic: str, envelope: dict[str, Any]) -> bytes:
+        """The record's value.
+
+        Raises:
+            BadRecordError: `not_avro`, the envelope does not fit the topic's schema.
+            SchemaError: the topic has no schema, or the registry does not answer.
+        """
+        if self._avro is None:
+            return orjson.dumps(in_case(envelope, self._field_case))
+        try:
+            encoded = self._avro(in_case(envelope, "snake"), SerializationContext(topic, MessageField.VALUE))
+        except SchemaRegistryError as error:
+            raise SchemaError(f"no schema for {topic}-value: {error.error_message}; `ta up` registers it") from None
+        except (SerializationError, ValueError, TypeError, KeyError) as error:
+            raise BadRecordError("not_avro", f"topic {topic}: {error}") from None
+        return bytes(encoded or b"")
