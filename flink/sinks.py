@@ -170,6 +170,21 @@ class Output:
             f"'{key}' = '{value}'" for key, value in options.items()
         ) + ")"  # fmt: skip
 
+    def format_options(self, settings: Settings) -> dict[str, str]:
+        """How the topic's values are encoded, `TA_OUTPUT_FORMAT`; for whoever writes or reads it in SQL."""
+        if settings.output_format == "json":
+            return {"value.format": "json"}
+        options = {
+            "value.format": "avro-confluent",
+            "value.avro-confluent.url": settings.schema_registry_url,
+            "value.avro-confluent.subject": f"{self.topic}-value",
+        }
+        if settings.schema_registry_username:
+            password = settings.schema_registry_password.get_secret_value()
+            options["value.avro-confluent.basic-auth.credentials-source"] = "USER_INFO"
+            options["value.avro-confluent.basic-auth.user-info"] = f"{settings.schema_registry_username}:{password}"
+        return options
+
 
 def outputs(settings: Settings, *, live: bool) -> list[Output]:
     """The outputs of the job; the live one only when live signals are on."""
@@ -224,27 +239,12 @@ def _kafka_options(settings: Settings, output: Output) -> dict[str, str]:
         "properties.compression.type": "lz4",
         "properties.linger.ms": str(output.linger_ms),
         **kafka_properties(settings),
-        **_format(settings, output),
+        **output.format_options(settings),
     }
     if output.exactly_once:
         options["sink.transactional-id-prefix"] = f"{settings.transactional_id_prefix}-{output.file}"
         options["sink.transaction-naming-strategy"] = "pooling"
         options["properties.transaction.timeout.ms"] = str(settings.transaction_timeout_ms)
-    return options
-
-
-def _format(settings: Settings, output: Output) -> dict[str, str]:
-    if settings.output_format == "json":
-        return {"value.format": "json"}
-    options = {
-        "value.format": "avro-confluent",
-        "value.avro-confluent.url": settings.schema_registry_url,
-        "value.avro-confluent.subject": f"{output.topic}-value",
-    }
-    if settings.schema_registry_username:
-        password = settings.schema_registry_password.get_secret_value()
-        options["value.avro-confluent.basic-auth.credentials-source"] = "USER_INFO"
-        options["value.avro-confluent.basic-auth.user-info"] = f"{settings.schema_registry_username}:{password}"
     return options
 
 

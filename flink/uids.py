@@ -38,12 +38,19 @@ class Node:
     def __init__(self, transformation: Any) -> None:
         self.transformation = transformation
         self.kind = str(transformation.getClass().getSimpleName())
-        self.name = _NUMBER.sub("", str(transformation.getName())).split(":")[0].strip()
+        parts = _NUMBER.sub("", str(transformation.getName())).split(":")
+        # An older kind of sink is called "Sink: table", the newer "table: Writer".
+        self.name = (parts[-1] if parts[0] == "Sink" else parts[0]).strip()
         if self.name.startswith("*anonymous"):
             self.name = "DataStreamToTable"
         self.description = str(transformation.getDescription() or "")
         self.inputs: list[Node] = []
         self.outputs: list[Node] = []
+
+    @property
+    def is_sink(self) -> bool:
+        """The end of an output."""
+        return self.kind in {"SinkTransformation", "LegacySinkTransformation"}
 
     @property
     def named(self) -> bool:
@@ -104,9 +111,12 @@ def _owner(node: Node) -> str:
     if any(other.name == "signals" for other in node.upstream()):
         if node.name == "DataStreamToTable":
             return _side(node)
-        return next(other.name for other in (node, *_all_downstream(node)) if other.kind == "SinkTransformation")
+        return next(other.name for other in (node, *_all_downstream(node)) if other.is_sink)
     if node.name in {"TableToDataStream", "ConstraintEnforcer"}:
         return "ticks"
+    sinks = {other.name for other in (node, *_all_downstream(node)) if other.is_sink}
+    if len(sinks) == 1 and not any(other.name == "signals" for other in _all_downstream(node)):
+        return sinks.pop()
     branches = sorted({branch for other in (node, *_all_downstream(node)) if (branch := _branch(other))})
     if len(branches) != 1:
         return "+".join(sources)
@@ -118,12 +128,12 @@ def _role(node: Node) -> str:
         "Deduplicate": "deduplicate", "WindowAggregate": "window", "TableToDataStream": "stream",
         "ConstraintEnforcer": "not_null", "WatermarkAssigner": "watermark", "DataStreamToTable": "table",
     }  # fmt: skip
-    if node.kind == "SinkTransformation":
+    if node.is_sink:
         return "sink"
     if node.name in roles:
         return roles[node.name]
     after = sorted({other.name for other in node.downstream()})
-    if _branch(node) or any(other.kind == "SinkTransformation" for other in node.downstream()):
+    if _branch(node) or any(other.is_sink for other in node.downstream()):
         return "row"
     if after == ["Calc"]:
         sources = sorted({other.name for other in node.upstream() if other.kind == "SourceTransformation"})

@@ -1,0 +1,210 @@
+"""ClickHouse: numbered migrations from `schema/clickhouse`, applied once each, never changed afterwards.
+
+`{database}` and `{ttl}` in a migration are filled in, so that the same files make production's tables and the tables
+of a replay (its own database, no TTL: old days must not vanish).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError as DriverError
+
+from ta_pipeline.errors import ClickHouseError
+from ta_pipeline.settings import Settings
+
+DIRECTORY = Path(__file__).resolve().parents[1] / "schema" / "clickhouse"
+DATABASE = "torghut"
+TTL_DAYS = 30
+_FILE = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
+_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file: its number, name and text, placeholders still in it."""
+
+    number: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the text, comments included."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def statements(self, database: str, ttl: str) -> list[str]:
+        """The statements for one database."""
+        code = "\n".join(line for line in self.text.splitlines() if not line.lstrip().startswith("--"))
+        filled = code.replace("{database}", database).replace("{ttl}", ttl)
+        return [statement.strip() for statement in filled.split(";") if statement.strip()]
+
+
+@dataclass(frozen=True)
+class MigrationPlan:
+    """What `apply_migrations` would do."""
+
+    pending: tuple[Migration, ...]
+    applied: tuple[Migration, ...]
+
+
+def client_of(settings: Settings) -> Client:
+    """A connected client for `TA_CLICKHOUSE_*`.
+
+    Raises:
+        ClickHouseError: there is no URL, or ClickHouse refuses or does not answer; never with the password in it.
+    """
+    url = urlsplit(settings.clickhouse_url)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise ClickHouseError(
+            f"TA_CLICKHOUSE_URL={settings.clickhouse_url!r} is not allowed: it is http://host:port or https://host:port"
+        )
+    try:
+        return clickhouse_connect.get_client(
+            host=url.hostname,
+            port=url.port or (8443 if url.scheme == "https" else 8123),
+            username=settings.clickhouse_username,
+            password=settings.clickhouse_password.get_secret_value(),
+            secure=url.scheme == "https",
+            connect_timeout=settings.clickhouse_conn_timeout_seconds,
+            # Each statement stands alone: a session would allow one at a time.
+            autogenerate_session_id=False,
+        )
+    except DriverError as error:
+        raise ClickHouseError(
+            f"ClickHouse at {settings.clickhouse_url} (TA_CLICKHOUSE_URL), user {settings.clickhouse_username!r}: "
+            f"{_first_line(settings, error)}"
+        ) from None
+
+
+def read_migrations(directory: Path = DIRECTORY) -> tuple[Migration, ...]:
+    """The migrations, in order.
+
+    Raises:
+        ClickHouseError: a file is named otherwise than NNNN_name.sql, or the numbers are not 1, 2, 3, ...
+    """
+    found = []
+    for path in sorted(directory.glob("*.sql")):
+        match = _FILE.match(path.name)
+        if match is None:
+            raise ClickHouseError(f"{path} is not a migration: the name is NNNN_name.sql")
+        found.append(Migration(int(match.group(1)), match.group(2), path.read_text(encoding="utf-8")))
+    numbers = [migration.number for migration in found]
+    if numbers != list(range(1, len(found) + 1)):
+        raise ClickHouseError(f"migrations in {directory} are numbered {numbers}; they must be 1, 2, 3, ...")
+    return tuple(found)
+
+
+def plan(migrations: Iterable[Migration], applied: Mapping[int, str]) -> MigrationPlan:
+    """Compare the files with what was applied (number to checksum); pure.
+
+    Raises:
+        ClickHouseError: a file was changed after it was applied, or an applied one is missing.
+    """
+    files = {migration.number: migration for migration in migrations}
+    if missing := sorted(set(applied) - set(files)):
+        raise ClickHouseError(f"migration {missing[0]:04d} was applied, but its file is missing; bring it back")
+    for number, checksum in applied.items():
+        if files[number].checksum != checksum:
+            raise ClickHouseError(
+                f"migration {number:04d}_{files[number].name} was changed after it was applied; restore it and write "
+                "the change as a new one"
+            )
+    done = tuple(files[number] for number in sorted(applied))
+    return MigrationPlan(tuple(m for number, m in sorted(files.items()) if number not in applied), done)
+
+
+def plan_migrations(settings: Settings, database: str = DATABASE) -> MigrationPlan:
+    """What `apply_migrations` would do to `database` now.
+
+    Raises:
+        ClickHouseError: ClickHouse refuses or does not answer; or the files do not fit what was applied.
+    """
+    return plan(read_migrations(), _applied(settings, client_of(settings), _checked(database)))
+
+
+def apply_migrations(settings: Settings, database: str = DATABASE, *, ttl_days: int | None = TTL_DAYS) -> MigrationPlan:
+    """Apply what is pending; returns what was found (`pending` has been applied).
+
+    Args:
+        settings: where ClickHouse is.
+        database: made when missing.
+        ttl_days: rows older than this are dropped by ClickHouse; None keeps them.
+
+    Raises:
+        ClickHouseError: a migration failed, the message names it; those before it are applied.
+    """
+    client = client_of(settings)
+    name = _checked(database)
+    _command(settings, client, f"CREATE DATABASE IF NOT EXISTS {name}")
+    _command(
+        settings,
+        client,
+        f"CREATE TABLE IF NOT EXISTS {name}.schema_migrations (number UInt32, name String, checksum String, "
+        "applied_at DateTime64(3, 'UTC') DEFAULT now64(3)) ENGINE = MergeTree ORDER BY number",
+    )
+    found = plan(read_migrations(), _applied(settings, client, name))
+    ttl = f"TTL toDateTime(event_ts) + INTERVAL {int(ttl_days)} DAY" if ttl_days is not None else ""
+    for migration in found.pending:
+        for statement in migration.statements(name, ttl):
+            _command(settings, client, statement, f"migration {migration.number:04d}_{migration.name}")
+        client.insert(
+            f"{name}.schema_migrations",
+            [[migration.number, migration.name, migration.checksum]],
+            column_names=["number", "name", "checksum"],
+        )
+    return found
+
+
+def drop_database(settings: Settings, database: str) -> None:
+    """Drop a replay's database.
+
+    Raises:
+        ClickHouseError: it is production's, or ClickHouse refuses.
+    """
+    if database == DATABASE:
+        raise ClickHouseError(f"{database} is production's database and is never dropped")
+    _command(settings, client_of(settings), f"DROP DATABASE IF EXISTS {_checked(database)}")
+
+
+def _applied(settings: Settings, client: Client, database: str) -> dict[int, str]:
+    where = {"database": database}
+    present = "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = 'schema_migrations'"
+    if not _rows(settings, client, present, where):
+        return {}
+    rows = _rows(settings, client, "SELECT number, checksum FROM {database:Identifier}.schema_migrations", where)
+    return {int(number): str(checksum) for number, checksum in rows}
+
+
+def _rows(settings: Settings, client: Client, query: str, parameters: Mapping[str, str]) -> list[Any]:
+    try:
+        return list(client.query(query, parameters=dict(parameters)).result_rows)
+    except DriverError as error:
+        raise ClickHouseError(f"ClickHouse refused a query: {_first_line(settings, error)}") from None
+
+
+def _command(settings: Settings, client: Client, statement: str, what: str = "") -> None:
+    try:
+        client.command(statement)
+    except DriverError as error:
+        named = what or statement.split("(", 1)[0].strip()
+        raise ClickHouseError(f"{named} failed: {_first_line(settings, error)}") from None
+
+
+def _checked(database: str) -> str:
+    if not _NAME.match(database):
+        raise ClickHouseError(f"{database!r} is not a database name: letters, digits and _ only")
+    return database
+
+
+def _first_line(settings: Settings, error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return settings.without_secrets(lines[0] if lines else type(error).__name__)
