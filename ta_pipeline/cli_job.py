@@ -14,7 +14,7 @@ from rich.table import Table
 from ta_pipeline.compute import compute as compute_recordings
 from ta_pipeline.errors import TaError
 from ta_pipeline.flink_rest import FlinkRest
-from ta_pipeline.local.runtime import LocalRuntime
+from ta_pipeline.local.runtime import LocalRuntime, table_runtime
 from ta_pipeline.local.stack import Stack, local_settings, local_variables
 from ta_pipeline.preflight import problems
 from ta_pipeline.runtime import JobRuntime, JobStatus
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
     app.command("compute")(compute)
 
 
-def runtime_of(overrides: list[str] | None = None) -> tuple[Settings, list[JobRuntime]]:
+def runtimes_of(overrides: list[str] | None = None) -> tuple[Settings, list[JobRuntime]]:
     """The settings in force here, and the runtimes of the jobs they ask for: the job, and the table job if any.
 
     What the environment does not say, the local stack does: its addresses and keys.
@@ -45,7 +45,10 @@ def runtime_of(overrides: list[str] | None = None) -> tuple[Settings, list[JobRu
     stack = Stack()
     settings = local_settings(**given)
     environment = {**local_variables(stack), **{PREFIX + name.upper(): value for name, value in given.items()}}
-    return settings, [LocalRuntime(settings, environment, local=stack.local)]
+    runtimes: list[JobRuntime] = [LocalRuntime(settings, environment, local=stack.local)]
+    if settings.clickhouse_url:
+        runtimes.append(table_runtime(settings, environment, stack.local))
+    return settings, runtimes
 
 
 @job.command("run")
@@ -55,14 +58,16 @@ def run(
 ) -> None:
     """Submit the job and wait until it is RUNNING with a completed checkpoint."""
     try:
-        settings, runtimes = runtime_of(overrides)
+        settings, runtimes = runtimes_of(overrides)
         found = problems(settings)
         if found:
             raise typer.Exit(_refuse(found))
         for runtime in runtimes:
+            # The table job's place is in its consumer group, not in the savepoint of the job.
+            restore_from = from_savepoint or None if runtime is runtimes[0] else None
             with console.status("starting") as status:
-                deployment = runtime.deploy(restore_from=from_savepoint or None, report=status.update)
-            restored = f", restored from {from_savepoint}" if from_savepoint else ""
+                deployment = runtime.deploy(restore_from=restore_from, report=status.update)
+            restored = f", restored from {restore_from}" if restore_from else ""
             console.print(
                 f"[green]RUNNING[/] {deployment.name} (job {deployment.job_id}){restored}: first checkpoint after "
                 f"{deployment.seconds:.1f} s",
@@ -79,10 +84,12 @@ def stop(
 ) -> None:
     """Stop the job with a savepoint and print its path."""
     try:
-        _, runtimes = runtime_of()
+        _, runtimes = runtimes_of()
         with console.status("taking the savepoint"):
-            for runtime in runtimes:
-                console.print(runtime.stop(drain=drain), soft_wrap=True, highlight=False)
+            path = runtimes[0].stop(drain=drain)
+            for runtime in runtimes[1:]:
+                runtime.cancel()
+        console.print(path, soft_wrap=True, highlight=False)
     except TaError as error:
         _fail(error)
 
@@ -91,7 +98,7 @@ def stop(
 def status() -> None:
     """Show state, checkpoints and counters; exit status 1 unless the job is RUNNING."""
     try:
-        settings, runtimes = runtime_of()
+        settings, runtimes = runtimes_of()
         found = [status for runtime in runtimes for status in runtime.status()]
         table = Table("job", "state", "uptime", "restarts", "checkpoints", "checkpoint age", "last failure")
         for line in found:

@@ -131,7 +131,7 @@ def _cells(line: ComponentStatus) -> tuple[str, ...]:
     uptime = "" if line.uptime_seconds is None else str(timedelta(seconds=int(line.uptime_seconds)))
     memory = "" if line.memory_bytes is None else f"{line.memory_bytes / 2**20:.0f} MiB"
     state = f"[{_COLOURS.get(line.state, 'red')}]{line.state}[/]"
-    return (line.name, state, str(line.pid or ""), str(line.ports[0]), uptime, memory, line.detail)
+    return (line.name, state, str(line.pid or ""), str(next(iter(line.ports), "")), uptime, memory, line.detail)
 
 
 def _web_ui(stack: Stack) -> str:

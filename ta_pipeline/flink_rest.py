@@ -94,6 +94,10 @@ class FlinkRest:
         """The tasks of a job, sources first."""
         return parse_vertices(self._get(f"/jobs/{job_id}"))
 
+    def is_running(self, job_id: str) -> bool:
+        """Whether every task of the job runs: a job is RUNNING while its tasks are still being deployed."""
+        return all(vertex.state == "RUNNING" for vertex in self.vertices(job_id))
+
     def exception(self, job_id: str) -> str | None:
         """The innermost cause of the newest failure; None when nothing failed."""
         return parse_exception(self._get(f"/jobs/{job_id}/exceptions"))
@@ -142,6 +146,10 @@ class FlinkRest:
         """Take a savepoint under `directory` and wait for it; returns its path."""
         body = {"target-directory": directory, "cancel-job": False}
         return self._await_savepoint(job_id, f"/jobs/{job_id}/savepoints", body, timeout_seconds)
+
+    def trigger_checkpoint(self, job_id: str) -> None:
+        """Ask for a checkpoint now, before the next one is due."""
+        self._call("POST", f"/jobs/{job_id}/checkpoints", json={"checkpointType": "FULL"})
 
     def stop_with_savepoint(
         self, job_id: str, directory: str, *, drain: bool = False, timeout_seconds: float = SAVEPOINT_TIMEOUT_SECONDS

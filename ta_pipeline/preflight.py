@@ -5,6 +5,7 @@ Each check gives problems as text; the command line refuses to start, and asset 
 
 from __future__ import annotations
 
+from ta_pipeline.clickhouse import plan_migrations
 from ta_pipeline.kafka_admin import broker_config, declared_topics, live_topics, plan_topics
 from ta_pipeline.settings import Settings
 
@@ -16,8 +17,9 @@ def problems(settings: Settings) -> list[str]:
 
     Raises:
         KafkaSetupError: the broker cannot be reached.
+        ClickHouseError: ClickHouse is configured and cannot be reached.
     """
-    return [*topic_problems(settings), *transaction_problems(settings)]
+    return [*topic_problems(settings), *transaction_problems(settings), *table_problems(settings)]
 
 
 def topic_problems(settings: Settings) -> list[str]:
@@ -38,4 +40,14 @@ def transaction_problems(settings: Settings) -> list[str]:
     return [
         f"TA_TRANSACTION_TIMEOUT_MS is {settings.transaction_timeout_ms}, but the broker allows at most {allowed} "
         f"({MAX_TIMEOUT}); lower it or raise the broker's maximum"
+    ]
+
+
+def table_problems(settings: Settings) -> list[str]:
+    """Migrations that were not applied; none when there is no ClickHouse."""
+    if not settings.clickhouse_url:
+        return []
+    return [
+        f"migration {migration.number:04d}_{migration.name} was not applied to ClickHouse"
+        for migration in plan_migrations(settings).pending
     ]

@@ -72,6 +72,10 @@ class JobRuntime(Protocol):
         """
         ...
 
+    def cancel(self) -> None:
+        """End the job where it stands, without a savepoint; one that does not run is fine."""
+        ...
+
     def rollback(self, savepoint: str, *, report: Report = ...) -> Deployment:
         """Replace whatever runs by the job restored from `savepoint`."""
         ...

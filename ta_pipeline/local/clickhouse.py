@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 
-from ta_pipeline.local.components import Component
+from ta_pipeline.local.components import Component, nothing
 from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.local.probes import answers
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings
 from ta_pipeline.settings import Settings
 
 
-def clickhouse(local: LocalSettings, settings: Settings) -> Component:
+def clickhouse(local: LocalSettings, settings: Settings, arrange: Callable[[], object] = nothing) -> Component:
     """ClickHouse's HTTP interface at `clickhouse_port`, for the user of `TA_CLICKHOUSE_*`."""
     home = local.dir / "clickhouse"
     config = home / "front.json"
@@ -33,6 +34,7 @@ def clickhouse(local: LocalSettings, settings: Settings) -> Component:
             )
         },
         ready=lambda: _ready(local.clickhouse_port),
+        arrange=arrange,
         stop_wait_seconds=20,
     )
 

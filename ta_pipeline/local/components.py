@@ -34,7 +34,7 @@ class Component:
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[Path, str] = field(default_factory=dict)
     prepare: Callable[[], None] = nothing
-    arrange: Callable[[], None] = nothing
+    arrange: Callable[[], object] = nothing
     stop_wait_seconds: int = 15
     depends_on: str = ""
     """What else makes a restart necessary when it changes (the content of jars, say)."""

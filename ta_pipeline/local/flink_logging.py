@@ -17,6 +17,9 @@ logger.shaded_kafka.name = org.apache.flink.kafka.shaded.org.apache.kafka
 logger.shaded_kafka.level = WARN
 logger.hadoop.name = org.apache.hadoop
 logger.hadoop.level = WARN
+# The Kafka sink's committer registers one metric twice, on every start of every sink.
+logger.metrics.name = org.apache.flink.metrics.MetricGroup
+logger.metrics.level = ERROR
 logger.netty.name = org.jboss.netty.channel.DefaultChannelPipeline
 logger.netty.level = OFF
 """

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import subprocess
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from ta_pipeline.errors import StackError
-from ta_pipeline.local.components import Component, NotReadyError
+from ta_pipeline.local.components import Component, NotReadyError, nothing
 from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.local.probes import listens
 from ta_pipeline.local.settings import LocalSettings
@@ -56,7 +57,7 @@ rootLogger.appenderRef.console.ref=console
 """
 
 
-def kafka(local: LocalSettings, java: Path) -> Component:
+def kafka(local: LocalSettings, java: Path, arrange: Callable[[], object] = nothing) -> Component:
     """The broker at `kafka_port`, its controller at `kafka_controller_port`."""
     home = local.dir / "kafka"
     data = home / "data"
@@ -90,6 +91,7 @@ def kafka(local: LocalSettings, java: Path) -> Component:
         },
         prepare=prepare,
         ready=lambda: _ready(local.kafka_port),
+        arrange=arrange,
     )
 
 

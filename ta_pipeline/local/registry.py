@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import requests
 
 from ta_pipeline.errors import StackError
-from ta_pipeline.local.components import Component
+from ta_pipeline.local.components import Component, nothing
 from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.local.probes import TIMEOUT_SECONDS, answers
 from ta_pipeline.local.settings import LocalSettings
@@ -20,7 +21,7 @@ def registry_url(local: LocalSettings) -> str:
     return f"http://{LOOPBACK}:{local.registry_port}{API}"
 
 
-def registry(local: LocalSettings, java: Path) -> Component:
+def registry(local: LocalSettings, java: Path, arrange: Callable[[], object] = nothing) -> Component:
     """The registry at `registry_port`, schemas on disk, BACKWARD compatibility as the global rule."""
     home = local.dir / "registry"
     jars = local.jars_dir / "registry"
@@ -36,6 +37,11 @@ def registry(local: LocalSettings, java: Path) -> Component:
         "quarkus.log.level": "WARN",
         "quarkus.log.console.json.enabled": "false",
     }
+
+    def both() -> None:
+        _require_backward(url)
+        arrange()
+
     return Component(
         name="registry",
         command=(
@@ -54,7 +60,7 @@ def registry(local: LocalSettings, java: Path) -> Component:
         },
         prepare=lambda: home.mkdir(parents=True, exist_ok=True),
         ready=lambda: _ready(url),
-        arrange=lambda: _require_backward(url),
+        arrange=both,
     )
 
 

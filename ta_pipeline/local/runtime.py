@@ -96,16 +96,15 @@ class LocalRuntime:
         """Stop with a savepoint; returns its path."""
         return self._rest.stop_with_savepoint(self._one().id, self._settings.savepoint_dir, drain=drain)
 
+    def cancel(self) -> None:
+        """End every job of this name where it stands; one that does not run is fine."""
+        for job in self._running():
+            self._rest.cancel(job.id)
+
     def rollback(self, savepoint: str, *, report: Report = lambda _text: None) -> Deployment:
         """Cancel whatever runs and restore the job from `savepoint`."""
-        for job in self._running():
-            report(f"cancelling {job.id}")
-            self._rest.cancel(job.id)
-        deadline = time.monotonic() + self._timeout_seconds
-        while self._running():
-            if time.monotonic() > deadline:
-                raise FlinkError(f"{self.name} was not cancelled within {self._timeout_seconds:g} s")
-            time.sleep(POLL_SECONDS)
+        report(f"cancelling {self.name}")
+        self.cancel()
         return self.deploy(restore_from=savepoint, report=report)
 
     def _running(self) -> list[JobSummary]:
@@ -140,9 +139,13 @@ class LocalRuntime:
         raise FlinkError(f"the job was not submitted (exit status {result.returncode}):\n{reason}")
 
     def _await_checkpoint(self, job_id: str, started: float, report: Report) -> None:
-        told = ""
+        told, asked = "", False
         while True:
             state = self._rest.job(job_id).state
+            if not asked and self._rest.is_running(job_id):
+                # The first checkpoint is the proof that every sink works: no need to wait an interval for it.
+                self._rest.trigger_checkpoint(job_id)
+                asked = True
             done = self._rest.checkpoints(job_id).completed
             exception = self._rest.exception(job_id)
             if state == "RUNNING" and done > 0:
@@ -175,6 +178,12 @@ class LocalRuntime:
             checkpoint_path=checkpoints.latest_path,
             exception=self._rest.exception(job.id),
         )
+
+
+def table_runtime(settings: Settings, environment: Mapping[str, str], local: LocalSettings) -> LocalRuntime:
+    """The runtime of the table job (flink/table_job.py), which runs beside the job when ClickHouse is configured."""
+    name = f"{settings.k8s_deployment}-table"
+    return LocalRuntime(settings, environment, program="flink/table_job.py", name=name, local=local)
 
 
 def submission_error(printed: str) -> str:

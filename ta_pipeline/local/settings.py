@@ -16,7 +16,7 @@ from ta_pipeline.errors import SettingsError
 
 PREFIX = "TA_LOCAL_"
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMPONENTS = ("kafka", "registry", "s3", "clickhouse", "jobmanager", "taskmanager")
+COMPONENTS = ("kafka", "registry", "s3", "clickhouse", "jobmanager", "taskmanager", "clock")
 GROUPS = {"flink": ("jobmanager", "taskmanager")}
 
 

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import psutil
 
+from ta_pipeline.clickhouse import apply_migrations
 from ta_pipeline.errors import StackError
+from ta_pipeline.kafka_admin import ensure_topics
 from ta_pipeline.local.clickhouse import clickhouse
+from ta_pipeline.local.clock import clock
 from ta_pipeline.local.components import Component, NotReadyError
 from ta_pipeline.local.flink import flink_environment, jobmanager, taskmanager
 from ta_pipeline.local.jars import ensure_jars
@@ -24,11 +27,13 @@ from ta_pipeline.local.registry import registry, registry_url
 from ta_pipeline.local.s3 import s3
 from ta_pipeline.local.settings import LocalSettings, load_local_settings, parse_components
 from ta_pipeline.local.supervisor import Process, Supervisor
+from ta_pipeline.schema_registry import ensure_schemas
 from ta_pipeline.settings import PREFIX, Settings, load_settings
 
 POLL_SECONDS = 0.25
 TOLERATED_DEATHS = 2
 LOG_TAIL_LINES = 15
+STATUS_TOPIC = "ta.status.v1"
 
 Report = Callable[[str, str], None]
 """Told what happens: a component (or "jars") and its new state: resolving, starting, ready, running."""
@@ -134,9 +139,12 @@ class Stack:
             "TA_S3_SECURE": "false",
             "TA_S3_ACCESS_KEY": self.settings.s3_access_key.get_secret_value(),
             "TA_S3_SECRET_KEY": self.settings.s3_secret_key.get_secret_value(),
-            "TA_CLICKHOUSE_URL": f"http://{LOOPBACK}:{local.clickhouse_port}",
+            "TA_CLICKHOUSE_URL": f"http://{LOOPBACK}:{local.clickhouse_port}"
+            if "clickhouse" in local.components
+            else "",
             "TA_CLICKHOUSE_USERNAME": self.settings.clickhouse_username,
             "TA_CLICKHOUSE_PASSWORD": self.settings.clickhouse_password.get_secret_value(),
+            "TA_STATUS_TOPIC": self.settings.status_topic or STATUS_TOPIC,
             "TA_RUNTIME": "local",
             "TA_FLINK_REST_URL": f"http://{LOOPBACK}:{local.flink_rest_port}",
         }
@@ -159,14 +167,22 @@ class Stack:
 
     def _components(self) -> list[Component]:
         java = java_home()
+        here = self._settings_here()
+        # Topics, schemas and tables are made as soon as what holds them is ready.
         return [
-            kafka(self.local, java),
-            registry(self.local, registry_java()),
+            kafka(self.local, java, arrange=lambda: ensure_topics(here)),
+            registry(self.local, registry_java(), arrange=lambda: ensure_schemas(here)),
             s3(self.local, self.settings, java),
-            clickhouse(self.local, self.settings),
+            clickhouse(self.local, self.settings, arrange=lambda: apply_migrations(here)),
             jobmanager(self.local, self.settings, java),
             taskmanager(self.local, self.settings, java),
+            clock(_platform_variables(self.environment())),
         ]
+
+    def _settings_here(self) -> Settings:
+        variables = self.environment()
+        chosen = {name.removeprefix(PREFIX).lower(): value for name, value in variables.items()}
+        return load_settings(**{**self.settings.model_dump(), **chosen})
 
     def _await(self, components: Iterable[Component], report: Report) -> None:
         waiting = {component.name: component for component in components}
@@ -244,6 +260,11 @@ def _memory(pid: int) -> int | None:
             with contextlib.suppress(psutil.Error):
                 total += member.memory_info().rss
     return total or None
+
+
+def _platform_variables(variables: dict[str, str]) -> dict[str, str]:
+    """The variables of the environment and of the stack, the stack's winning."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)} | variables
 
 
 def local_variables(stack: Stack) -> dict[str, str]:
