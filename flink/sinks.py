@@ -13,6 +13,7 @@ from pathlib import Path
 from pyflink.table import StreamTableEnvironment
 
 from flink.kafka import kafka_properties
+from ta_pipeline.schema_registry import read_schema
 from ta_pipeline.settings import Settings
 
 SIGNALS_VIEW, LATE_VIEW, REJECTS_VIEW = "signals_out", "late_out", "rejects_out"
@@ -156,6 +157,8 @@ class Output:
     topic: str
     file: str
     exactly_once: bool
+    schema: str
+    """Name of the Avro schema in schema/avro."""
     linger_ms: int = 20
 
     def insert_sql(self) -> str:
@@ -178,6 +181,8 @@ class Output:
             "value.format": "avro-confluent",
             "value.avro-confluent.url": settings.schema_registry_url,
             "value.avro-confluent.subject": f"{self.topic}-value",
+            # The schema as it was registered before: asked for its id, the registry finds it and adds nothing.
+            "value.avro-confluent.schema": read_schema(self.schema).replace("'", "''"),
         }
         if settings.schema_registry_username:
             password = settings.schema_registry_password.get_secret_value()
@@ -190,28 +195,30 @@ def outputs(settings: Settings, *, live: bool) -> list[Output]:
     """The outputs of the job; the live one only when live signals are on."""
     once = settings.delivery_guarantee == "exactly-once"
     every = [
-        Output("bars_sink", _bar_columns(), SIGNALS_VIEW, "has_bar", settings.bars_topic, "bars", once),
+        Output(
+            "bars_sink", _bar_columns(), SIGNALS_VIEW, "has_bar", settings.bars_topic, "bars", once, "TaBar1s",
+        ),
         Output(
             "signals_sink", _signal_columns(settings, "signals"), SIGNALS_VIEW, "has_signal AND is_final",
-            settings.signals_topic, "signals", once,
+            settings.signals_topic, "signals", once, "TaSignal",
         ),
-        Output("late_sink", _LATE_COLUMNS, LATE_VIEW, "TRUE", settings.late_topic, "late", exactly_once=once),
+        Output("late_sink", _LATE_COLUMNS, LATE_VIEW, "TRUE", settings.late_topic, "late", once, "TaLate"),
         Output(
-            "rejects_sink", _REJECT_COLUMNS, REJECTS_VIEW, "TRUE", settings.rejects_topic, "rejects", exactly_once=once,
+            "rejects_sink", _REJECT_COLUMNS, REJECTS_VIEW, "TRUE", settings.rejects_topic, "rejects", once, "TaReject",
         ),
     ]  # fmt: skip
     if live:
         every.append(
             Output(
                 "live_sink", _signal_columns(settings, "signals_live"), SIGNALS_VIEW, "has_signal AND NOT is_final",
-                settings.live_topic, "live", exactly_once=False, linger_ms=5,
+                settings.live_topic, "live", exactly_once=False, schema="TaSignal", linger_ms=5,
             )
         )  # fmt: skip
         if settings.status_topic:
             every.append(
                 Output(
                     "status_sink", _status_columns(settings), STATUS_VIEW, "TRUE", settings.status_topic, "status",
-                    exactly_once=False,
+                    exactly_once=False, schema="TaStatus",
                 )
             )  # fmt: skip
     return every

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ta_pipeline.errors import TaError
+from ta_pipeline.errors import SettingsError, TaError
 from ta_pipeline.feed import FeedReport, Outgoing, recorded, send, simulated
 from ta_pipeline.local.stack import local_settings
 from ta_pipeline.simulator import Market
+
+_DEFAULT = Market()
 
 console = Console()
 errors = Console(stderr=True)
@@ -28,43 +33,81 @@ def register(app: typer.Typer) -> None:
 def feed(
     recordings: Annotated[list[Path] | None, typer.Argument(help="JSONL files, plain or gzip")] = None,
     fakepaca: Annotated[bool, typer.Option("--fakepaca", help="a simulated market instead of recordings")] = False,
-    symbols: Annotated[int, typer.Option(help="simulated: number of symbols")] = 10,
-    rate: Annotated[float, typer.Option(help="simulated: messages a second, all symbols together")] = 100.0,
-    seconds: Annotated[float, typer.Option(help="simulated: length; 0 runs until Ctrl-C")] = 60.0,
-    seed: Annotated[int, typer.Option(help="simulated: the same seed gives the same market")] = 1,
+    symbols: Annotated[
+        int | None, typer.Option(help="simulated: number of symbols", show_default=str(_DEFAULT.symbols))
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="simulated: messages a second, all symbols together", show_default=f"{_DEFAULT.rate:g}"),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="simulated: length; 0 runs until Ctrl-C", show_default=f"{_DEFAULT.seconds:g}"),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="simulated: the same seed gives the same market", show_default=str(_DEFAULT.seed)),
+    ] = None,
     speed: Annotated[float | None, typer.Option(help="recordings: 1 is their own pace, 10 ten times as fast")] = None,
     as_recorded: Annotated[
         bool, typer.Option("--as-recorded", help="recordings: keep their times; without --speed as fast as it goes")
     ] = False,
 ) -> None:
-    """Send market data to the input topics."""
+    """Send market data to the input topics; Ctrl-C ends it when all that was sent has arrived."""
     if fakepaca == bool(recordings):
         _usage("give either --fakepaca or one or more recordings")
     if fakepaca and (speed is not None or as_recorded):
         _usage("--speed and --as-recorded are for recordings, not for --fakepaca")
+    options = {"symbols": symbols, "rate": rate, "seconds": seconds, "seed": seed}
+    given: dict[str, Any] = {name: option for name, option in options.items() if option is not None}
+    if recordings and given:
+        _usage(f"{', '.join('--' + name for name in given)}: for --fakepaca, not for recordings")
     if speed is not None and speed <= 0:
         _usage(f"--speed is {speed:g}; it must be above 0")
+    market = _market(given) if fakepaca else None
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     try:
         settings = local_settings()
         messages: Iterator[Outgoing]
-        if fakepaca:
-            messages = simulated(Market(symbols, rate, seconds or None, seed), settings)
+        if market is not None:
+            messages = simulated(market, settings)
         else:
             pace = speed if speed is not None or as_recorded else 1.0
             messages = recorded(recordings or [], settings, speed=pace, as_recorded=as_recorded)
-        with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("starting", total=seconds if fakepaca and seconds else None)
+        with _stopped_by_signals() as stop, Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task("starting", total=market.seconds if market is not None else None)
 
             def show(sent: int, elapsed: float) -> None:
                 each = sent / elapsed if elapsed else 0.0
                 progress.update(task, description=f"{sent:,} sent, {each:,.0f}/s", completed=elapsed)
 
-            report = send(settings, messages, progress=show)
+            report = send(settings, messages, stop=stop, progress=show)
     except TaError as error:
         errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
     console.print(_table(report))
+
+
+def _market(given: dict[str, Any]) -> Market:
+    if given.get("seconds") == 0:
+        given = {**given, "seconds": None}
+    try:
+        return Market(**given)
+    except SettingsError as error:
+        _usage(str(error))
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set, instead of ending the process with messages in its queue."""
+    stop = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda _number, _frame: stop.set()) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _table(report: FeedReport) -> Table:
@@ -78,6 +121,6 @@ def _table(report: FeedReport) -> Table:
     return table
 
 
-def _usage(text: str) -> None:
+def _usage(text: str) -> NoReturn:
     errors.print(f"[red]error:[/] {text}", highlight=False)
     raise typer.Exit(2)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ DATABASE = "torghut"
 TTL_DAYS = 30
 _FILE = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_JOURNAL = """\
+CREATE TABLE IF NOT EXISTS {database}.schema_migrations
+(number UInt32, name String, checksum String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3))
+ENGINE = MergeTree ORDER BY number"""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,9 @@ class Migration:
     def checksum(self) -> str:
         """SHA-256 of the text, comments included."""
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def __str__(self) -> str:
+        return f"migration {self.number:04d}_{self.name}"
 
     def statements(self, database: str, ttl: str) -> list[str]:
         """The statements for one database."""
@@ -57,7 +65,7 @@ class MigrationPlan:
 
 
 def client_of(settings: Settings) -> Client:
-    """A connected client for `TA_CLICKHOUSE_*`.
+    """A connected client for `TA_CLICKHOUSE_*`, to be closed.
 
     Raises:
         ClickHouseError: there is no URL, or ClickHouse refuses or does not answer; never with the password in it.
@@ -115,8 +123,7 @@ def plan(migrations: Iterable[Migration], applied: Mapping[int, str]) -> Migrati
     for number, checksum in applied.items():
         if files[number].checksum != checksum:
             raise ClickHouseError(
-                f"migration {number:04d}_{files[number].name} was changed after it was applied; restore it and write "
-                "the change as a new one"
+                f"{files[number]} was changed after it was applied; restore it and write the change as a new one"
             )
     done = tuple(files[number] for number in sorted(applied))
     return MigrationPlan(tuple(m for number, m in sorted(files.items()) if number not in applied), done)
@@ -128,7 +135,9 @@ def plan_migrations(settings: Settings, database: str = DATABASE) -> MigrationPl
     Raises:
         ClickHouseError: ClickHouse refuses or does not answer; or the files do not fit what was applied.
     """
-    return plan(read_migrations(), _applied(settings, client_of(settings), _checked(database)))
+    name = _checked(database)
+    with closing(client_of(settings)) as client:
+        return plan(read_migrations(), _applied(settings, client, name))
 
 
 def apply_migrations(settings: Settings, database: str = DATABASE, *, ttl_days: int | None = TTL_DAYS) -> MigrationPlan:
@@ -142,25 +151,19 @@ def apply_migrations(settings: Settings, database: str = DATABASE, *, ttl_days: 
     Raises:
         ClickHouseError: a migration failed, the message names it; those before it are applied.
     """
-    client = client_of(settings)
     name = _checked(database)
-    _command(settings, client, f"CREATE DATABASE IF NOT EXISTS {name}")
-    _command(
-        settings,
-        client,
-        f"CREATE TABLE IF NOT EXISTS {name}.schema_migrations (number UInt32, name String, checksum String, "
-        "applied_at DateTime64(3, 'UTC') DEFAULT now64(3)) ENGINE = MergeTree ORDER BY number",
-    )
-    found = plan(read_migrations(), _applied(settings, client, name))
-    ttl = f"TTL toDateTime(event_ts) + INTERVAL {int(ttl_days)} DAY" if ttl_days is not None else ""
-    for migration in found.pending:
-        for statement in migration.statements(name, ttl):
-            _command(settings, client, statement, f"migration {migration.number:04d}_{migration.name}")
-        client.insert(
-            f"{name}.schema_migrations",
-            [[migration.number, migration.name, migration.checksum]],
-            column_names=["number", "name", "checksum"],
-        )
+    with closing(client_of(settings)) as client:
+        with _asking(settings, f"creating database {name}"):
+            client.command(f"CREATE DATABASE IF NOT EXISTS {name}")
+            client.command(_JOURNAL.format(database=name))
+        found = plan(read_migrations(), _applied(settings, client, name))
+        ttl = f"TTL toDateTime(event_ts) + INTERVAL {int(ttl_days)} DAY" if ttl_days is not None else ""
+        for migration in found.pending:
+            with _asking(settings, str(migration)):
+                for statement in migration.statements(name, ttl):
+                    client.command(statement)
+                row = [migration.number, migration.name, migration.checksum]
+                client.insert(f"{name}.schema_migrations", [row], column_names=["number", "name", "checksum"])
     return found
 
 
@@ -172,7 +175,9 @@ def drop_database(settings: Settings, database: str) -> None:
     """
     if database == DATABASE:
         raise ClickHouseError(f"{database} is production's database and is never dropped")
-    _command(settings, client_of(settings), f"DROP DATABASE IF EXISTS {_checked(database)}")
+    name = _checked(database)
+    with closing(client_of(settings)) as client, _asking(settings, f"dropping database {name}"):
+        client.command(f"DROP DATABASE IF EXISTS {name}")
 
 
 def _applied(settings: Settings, client: Client, database: str) -> dict[int, str]:
@@ -185,18 +190,17 @@ def _applied(settings: Settings, client: Client, database: str) -> dict[int, str
 
 
 def _rows(settings: Settings, client: Client, query: str, parameters: Mapping[str, str]) -> list[Any]:
-    try:
+    with _asking(settings, "a query"):
         return list(client.query(query, parameters=dict(parameters)).result_rows)
-    except DriverError as error:
-        raise ClickHouseError(f"ClickHouse refused a query: {_first_line(settings, error)}") from None
 
 
-def _command(settings: Settings, client: Client, statement: str, what: str = "") -> None:
+@contextmanager
+def _asking(settings: Settings, what: str) -> Iterator[None]:
+    """Turn what the driver raises into our error."""
     try:
-        client.command(statement)
+        yield
     except DriverError as error:
-        named = what or statement.split("(", 1)[0].strip()
-        raise ClickHouseError(f"{named} failed: {_first_line(settings, error)}") from None
+        raise ClickHouseError(f"{what} failed at {settings.clickhouse_url}: {_first_line(settings, error)}") from None
 
 
 def _checked(database: str) -> str:

@@ -8,9 +8,14 @@ out-of-orderness. Three things make that safe:
 - Ticks go through the same broker, so the clock stands still when the broker does, and is replayed with the backlog.
 - After an outage the clock is silent for `TA_BAR_CLOSE_TIMEOUT_MS`: whoever writes trades has a backlog to send
   first, and a tick in front of it would close bars whose trades are still to come. An outage is: the broker does not
-  say in time where trades and quotes end, does not acknowledge a tick in time, or this process itself stood still.
+  say in time where every partition of trades and quotes ends, does not acknowledge a tick in time, or this process
+  itself stood still.
 
-A tick that was not acknowledged is taken back, never delivered later. Run as `python -m ta_pipeline.clock`.
+A broker that stood still for less than that goes unseen, and may: all questions of one tick share one time limit, below
+a period, so that the first tick that could close a bar comes after the backlog of the second the bar is about.
+
+A tick that was not acknowledged is taken back, never delivered later: librdkafka's own time limit is the same, and what
+is left of it is purged. Run as `python -m ta_pipeline.clock`; its log has one line for each change of state.
 """
 
 from __future__ import annotations
@@ -26,15 +31,14 @@ from typing import Literal
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from ta_pipeline.encoding import EnvelopeEncoder
-from ta_pipeline.envelope import VERSION
+from ta_pipeline.envelope import VERSION, rfc3339
 from ta_pipeline.errors import TaError
-from ta_pipeline.feed import rfc3339
 from ta_pipeline.kafka_config import ConfigValue, client_config
 from ta_pipeline.settings import Settings, load_settings
 
 PERIOD_MS = 1_000
 TIMEOUT_MS = 800
-"""Longest time for the broker to answer, or to acknowledge a tick."""
+"""Longest time for the broker to answer all that is asked for a tick, and again to acknowledge it."""
 SYMBOL = "*"
 
 State = Literal["ticking", "outage", "waiting"]
@@ -90,7 +94,9 @@ class Clock:
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.clock_topic
-        self._watched = [TopicPartition(topic, 0) for topic in (settings.trades_topic, settings.quotes_topic)]
+        self._watched = (settings.trades_topic, settings.quotes_topic)
+        self._partitions: list[TopicPartition] = []
+        self._trouble = ""
         self._encoder = EnvelopeEncoder(settings)
         self._gate = ClockGate(settings.bar_close_timeout_ms)
         common: dict[str, ConfigValue] = {"log_level": 0, "socket.timeout.ms": 1_000}
@@ -111,17 +117,41 @@ class Clock:
                 if not self._write(number):
                     self._gate.not_acknowledged()
             if self._gate.state != said:
+                _log.info("%s", self._change(said))
                 said = self._gate.state
-                _log.info("%s", said)
         self._consumer.close()
 
+    def _change(self, before: State | None) -> str:
+        if self._gate.state == "outage":
+            return f"outage: {self._trouble}"
+        if self._gate.state == "waiting":
+            return f"waiting: the broker answers; silent for {self._gate.silence_ms} ms"
+        return "ticking" if before is None else "resumed: ticking"
+
     def _broker_answers(self) -> bool:
+        deadline = time.monotonic() + TIMEOUT_MS / 1_000
         try:
-            for partition in self._watched:
-                self._consumer.get_watermark_offsets(partition, timeout=TIMEOUT_MS / 1_000, cached=False)
-        except KafkaException:
+            if self._gate.state == "outage":
+                # Partitions may have been added while nobody answered.
+                self._partitions = self._find_partitions(deadline)
+            for partition in self._partitions:
+                self._consumer.get_watermark_offsets(partition, timeout=_left(deadline), cached=False)
+        except KafkaException as error:
+            self._trouble = f"no answer about the ends of trades and quotes: {error.args[0]}"
+            return False
+        if time.monotonic() > deadline:
+            self._trouble = f"no answer about the ends of trades and quotes within {TIMEOUT_MS} ms"
             return False
         return True
+
+    def _find_partitions(self, deadline: float) -> list[TopicPartition]:
+        found: list[TopicPartition] = []
+        for topic in self._watched:
+            known = self._consumer.list_topics(topic, timeout=_left(deadline)).topics[topic]
+            if known.error is not None:
+                raise KafkaException(known.error)
+            found += [TopicPartition(topic, number) for number in known.partitions]
+        return found
 
     def _write(self, number: int) -> bool:
         self._acknowledged = False
@@ -131,10 +161,16 @@ class Clock:
         if not self._acknowledged:
             self._producer.purge(in_queue=True, in_flight=True)
             self._producer.flush(0)
+            self._trouble = f"tick {number} was not acknowledged within {TIMEOUT_MS} ms"
         return self._acknowledged
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         self._acknowledged = error is None
+
+
+def _left(deadline: float) -> float:
+    """Seconds to the deadline; never 0, which some calls take for none at all."""
+    return max(0.001, deadline - time.monotonic())
 
 
 def main() -> None:

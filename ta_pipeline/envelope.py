@@ -10,7 +10,10 @@ b (bar), u (updated bar), s (status).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Literal
+
+import orjson
 
 from ta_pipeline.errors import BadRecordError
 from ta_pipeline.settings import Settings
@@ -27,6 +30,12 @@ _CHANNEL_OF = {
 _CAMEL = {"ingest_ts": "ingestTs", "event_ts": "eventTs", "is_final": "isFinal"}
 _SNAKE = {camel: snake for snake, camel in _CAMEL.items()}
 VERSION = 1
+_ID_FIELDS = ("i", "oi", "ci")
+
+
+def rfc3339(epoch_seconds: float) -> str:
+    """UTC, microseconds, with a Z."""
+    return datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def kind_of(message: Mapping[str, Any]) -> Kind:
@@ -80,6 +89,37 @@ def wrap(
     if message_type in {"b", "u"}:
         envelope["is_final"] = message_type == "b"
     return in_case(envelope, field_case)
+
+
+def renumbered(message: Mapping[str, Any], ids: int) -> dict[str, Any]:
+    """The message with its trade ids moved up by `ids`; a cancel still names the trade it cancels."""
+    moved = {name: message[name] + ids for name in _ID_FIELDS if type(message.get(name)) is int}
+    return {**message, **moved}
+
+
+def parse(value: bytes) -> dict[str, Any]:
+    """A JSON envelope as a dictionary with snake field names, whichever case it was written in.
+
+    Raises:
+        BadRecordError: `malformed`, `missing_payload`, `missing_type`, `unknown_type`, `missing_symbol` or
+            `missing_timestamp`.
+    """
+    try:
+        decoded = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise BadRecordError("malformed", str(error)) from None
+    if not isinstance(decoded, dict):
+        raise BadRecordError("malformed", f"an envelope is a JSON object, got {type(decoded).__name__}")
+    if not is_envelope(decoded):
+        raise BadRecordError("missing_payload", "an envelope holds Alpaca's message as `payload`")
+    payload = decoded["payload"]
+    if payload.get("T") is None:
+        raise BadRecordError("missing_type", "the payload has no T")
+    kind_of(payload)
+    for name, reason in (("S", "missing_symbol"), ("t", "missing_timestamp")):
+        if not isinstance(payload.get(name), str) or not payload[name]:
+            raise BadRecordError(reason, f"{name}={payload.get(name)!r}; it must be a string that is not empty")
+    return in_case(decoded, "snake")
 
 
 def in_case(envelope: dict[str, Any], field_case: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Messages onto the input topics, at the pace of a market: simulated ones, or recordings.
 
 Event time is stamped when a message is sent, so that latency measured behind it does not contain the generator's own
-queue; how far the generator was behind its schedule is in the report.
+queue; how far the generator was behind its schedule is in the report. What is stamped anew gets trade ids of its own
+feed: a market that is fed again within `TA_DEDUP_TTL_MS` is not a duplicate of itself.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,12 +19,12 @@ import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ta_pipeline.encoding import EnvelopeEncoder
-from ta_pipeline.envelope import KINDS, Kind, kind_of, topic_of, wrap
-from ta_pipeline.errors import KafkaSetupError, RecordingError
+from ta_pipeline.envelope import KINDS, Kind, kind_of, renumbered, rfc3339, topic_of, wrap
+from ta_pipeline.errors import BadRecordError, KafkaSetupError
 from ta_pipeline.kafka_admin import live_topics
 from ta_pipeline.kafka_config import ConfigValue, client_config
 from ta_pipeline.minute_bars import MinuteBars
-from ta_pipeline.recordings import Record, encode, read
+from ta_pipeline.recordings import Record, encode, enveloped, read, retimed, seconds_of
 from ta_pipeline.settings import Settings
 from ta_pipeline.simulator import Market
 
@@ -63,15 +63,11 @@ class FeedReport:
         return sum(self.sent.values())
 
 
-def rfc3339(epoch_seconds: float) -> str:
-    """UTC, microseconds, with a Z."""
-    return datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def simulated(market: Market, settings: Settings) -> Iterator[Outgoing]:
     """The market's messages, with the 1-minute bars of its trades."""
     encoder = EnvelopeEncoder(settings)
     bars = MinuteBars()
+    ids = time.time_ns() // 1_000
     number = 0
 
     def enveloped(kind: Kind, message: dict[str, Any], now: float) -> bytes:
@@ -83,7 +79,7 @@ def simulated(market: Market, settings: Settings) -> Iterator[Outgoing]:
         kind = kind_of(message)
 
         def value(now: float, message: dict[str, Any] = message, kind: Kind = kind, late: float = late) -> bytes:
-            stamped = {**message, "t": rfc3339(now - late)}
+            stamped = {**renumbered(message, ids), "t": rfc3339(now - late)}
             if message["T"] == "t":
                 bars.take(stamped, now - late)
             return enveloped(kind, stamped, now)
@@ -106,25 +102,34 @@ def recorded(
         speed: 1 is the pace of the recording; None sends as fast as the broker takes it.
         as_recorded: keep the recorded times; else each is as old when it is sent as it was when it was recorded.
 
+    What is no message, or does not fit the topic's Avro schema, is sent as it is in the recording: it belongs on the
+    rejects topic, and must not stop a feed.
+
     Raises:
-        RecordingError: a recording cannot be read, or has a message without a time.
+        RecordingError: a recording cannot be read.
     """
     encoder = EnvelopeEncoder(settings)
+    ids = time.time_ns() // 1_000
     first: float | None = None
+    at = 0.0
     for number, record in enumerate(read(paths)):
-        at = _seconds(record.time, record) if record.time else 0.0
-        first = at if first is None else first
-        due = (at - first) / speed if speed else 0.0
+        if record.time:
+            at = seconds_of(record.time)
+            first = at if first is None else first
+        due = (at - first) / speed if speed and first is not None else 0.0
 
         def value(now: float, record: Record = record, at: float = at, number: int = number) -> bytes:
-            if record.message is None:
+            envelope = enveloped(record, number)
+            if envelope is None:
                 return record.line
-            if as_recorded or not isinstance(record.message.get("t"), str):
+            if not as_recorded:
+                envelope = retimed(envelope, now, at, ids)
+            elif settings.input_format == "json":
                 return encode(record, number, settings.input_field_case)
-            message = {name: value for name, value in record.message.items() if name != "ingest_ts"}
-            message["t"] = rfc3339(now + _seconds(record.message["t"], record) - at)
-            envelope = wrap(message, seq=number, ingest_ts=rfc3339(now))
-            return encoder.encode(topic_of(record.kind, settings), envelope)
+            try:
+                return encoder.encode(topic_of(record.kind, settings), envelope)
+            except BadRecordError:
+                return record.line
 
         symbol = str((record.message or {}).get("S") or "")
         yield Outgoing(due, record.kind, symbol, value)
@@ -146,7 +151,11 @@ def send(
     missing = sorted(set(topics.values()) - set(live_topics(settings, topics.values())))
     if missing:
         raise KafkaSetupError(f"topic {', '.join(missing)} does not exist; `ta up` creates it on the local stack")
-    return _Sender(settings, topics).send(messages, stop or threading.Event(), progress)
+    sender = _Sender(settings, topics)
+    try:
+        return sender.send(messages, stop or threading.Event(), progress)
+    finally:
+        sender.flush()
 
 
 class _Sender:
@@ -161,6 +170,8 @@ class _Sender:
             "acks": "all",
             "enable.idempotence": True,
             "queue.buffering.max.messages": 200_000,
+            # A broker that comes back gets the backlog before the clock ticks again (TA_BAR_CLOSE_TIMEOUT_MS).
+            "reconnect.backoff.max.ms": 1_000,
             "log_level": 0,
         }
         self._producer = Producer(client_config(settings, **options))
@@ -172,18 +183,16 @@ class _Sender:
             now = time.time()
             while now < start + due and not stop.is_set():
                 # Sleeping less than this costs more than it is worth: what is due meanwhile goes out together.
-                stop.wait(max(start + due - now, _QUANTUM_SECONDS))
+                stop.wait(min(max(start + due - now, _QUANTUM_SECONDS), _PROGRESS_SECONDS))
                 now = time.time()
+                told = self._tell(progress, sent, start, told, now)
             if stop.is_set():
                 break
             delays.append(max(0.0, now - start - due))
             self._produce(self._topics[kind], symbol, value(now))
             sent += 1
-            if now - told > _PROGRESS_SECONDS:
-                told = now
-                progress(sent, now - start)
-                self._require_delivery()
-        left = self._producer.flush(_FLUSH_SECONDS)
+            told = self._tell(progress, sent, start, told, now)
+        left = self.flush()
         self._require_delivery()
         if left:
             raise KafkaSetupError(f"{left} messages were not acknowledged within {_FLUSH_SECONDS:g} s")
@@ -191,6 +200,19 @@ class _Sender:
         progress(sent, seconds)
         p50, p99, largest = np.percentile(delays, [50, 99, 100]) * 1_000 if delays else (0.0, 0.0, 0.0)
         return FeedReport(self._acknowledged, seconds, float(p50), float(p99), float(largest))
+
+    def flush(self) -> int:
+        """Wait until all is acknowledged; returns how many messages are not."""
+        return self._producer.flush(_FLUSH_SECONDS)
+
+    def _tell(self, progress: Progress, sent: int, start: float, told: float, now: float) -> float:
+        """Report and look for refused messages, if it is time to; returns when that was done last."""
+        if now - told < _PROGRESS_SECONDS:
+            return told
+        self._producer.poll(0)
+        progress(sent, now - start)
+        self._require_delivery()
+        return now
 
     def _produce(self, topic: str, symbol: str, value: bytes) -> None:
         while True:
@@ -214,11 +236,3 @@ class _Sender:
     def _require_delivery(self) -> None:
         if self._failed:
             raise KafkaSetupError(f"{len(self._failed)} messages were not taken, the first by {self._failed[0]}")
-
-
-def _seconds(text: str, record: Record) -> float:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise RecordingError(f"{text!r} is not an RFC 3339 time, in {record.line[:200]!r}") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -11,10 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import ConfigResource
-from confluent_kafka.admin._resource import ResourceType
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.kafka_config import client_config
@@ -159,11 +156,10 @@ def create_topics(settings: Settings, topics: Iterable[Topic]) -> None:
     new = [NewTopic(t.name, num_partitions=t.partitions, replication_factor=-1, config=t.config) for t in topics]
     if not new:
         return
-    # The client has to outlive its futures: when it is collected, they fail with "Handle is terminating".
+    # A name of its own: the client has to outlive its futures, which else fail with "Handle is terminating".
     admin = _admin(settings)
     for name, future in admin.create_topics(new, operation_timeout=TIMEOUT_SECONDS).items():
         _result(f"topic {name}", future, fine=KafkaError.TOPIC_ALREADY_EXISTS)
-    del admin
 
 
 def broker_config(settings: Settings) -> dict[str, str]:

@@ -1,17 +1,21 @@
 """Avro schemas of the topics: which subject has which file, and how they get into the registry.
 
 Subjects follow TopicNameStrategy (`<topic>-value`), each BACKWARD. All are checked before any is registered, and
-only what changed is registered. The job itself never registers a schema.
+only what changed is registered. The check is made here, so that it names the fields and does not depend on how a
+registry is set; the registry checks again. The job itself never registers a schema.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
+from avro.schema import parse
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
@@ -20,6 +24,7 @@ from ta_pipeline.settings import Settings
 
 DIRECTORY = Path(__file__).resolve().parents[1] / "schema" / "avro"
 COMPATIBILITY = "BACKWARD"
+TIMEOUT_SECONDS = 10
 _NOT_FOUND = {404, 40401, 40402, 40403}
 
 
@@ -33,6 +38,15 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Registered:
+    """The newest version of a subject in the registry."""
+
+    schema: str
+    schema_id: int | None
+    version: int | None
+
+
+@dataclass(frozen=True)
 class SubjectPlan:
     """What has to be done for one subject."""
 
@@ -41,6 +55,8 @@ class SubjectPlan:
     """`register`: there is none; `evolve`: a new version; `unchanged`: this schema is the newest version."""
     schema_id: int | None = None
     """The registry's id of the schema; None until it is registered."""
+    version: int | None = None
+    """The schema's version within its subject; None until it is registered."""
 
 
 def declared_subjects(settings: Settings) -> tuple[Subject, ...]:
@@ -68,8 +84,8 @@ def read_schema(name: str) -> str:
 
 
 def registry_client(settings: Settings) -> SchemaRegistryClient:
-    """A client of `TA_SCHEMA_REGISTRY_*`; it holds the password, so never log its configuration."""
-    config: dict[str, object] = {"url": settings.schema_registry_url, "timeout": 10}
+    """A client of `TA_SCHEMA_REGISTRY_*`, to be closed; it holds the password, so never log its configuration."""
+    config: dict[str, object] = {"url": settings.schema_registry_url, "timeout": TIMEOUT_SECONDS, "max.retries": 1}
     if settings.schema_registry_username:
         password = settings.schema_registry_password.get_secret_value()
         config["basic.auth.user.info"] = f"{settings.schema_registry_username}:{password}"
@@ -77,30 +93,58 @@ def registry_client(settings: Settings) -> SchemaRegistryClient:
 
 
 def plan_schemas(settings: Settings, subjects: Iterable[Subject] | None = None) -> list[SubjectPlan]:
-    """Compare the declared subjects with the registry and check that each new version is compatible.
+    """Compare the declared subjects with the registry; changes nothing.
+
+    Args:
+        settings: where the registry is.
+        subjects: default: those of all topics.
 
     Raises:
-        SchemaError: the registry cannot be asked, or would refuse; the message names every subject and why.
+        SchemaError: the registry cannot be asked, or a new version would break readers; names every such subject.
     """
-    client = registry_client(settings)
-    refused: list[str] = []
+    wanted = list(subjects) if subjects is not None else list(declared_subjects(settings))
+    with registry_client(settings) as client:
+        latest = {subject.name: _latest(settings, client, subject.name) for subject in wanted}
+    return plan(wanted, latest)
+
+
+def plan(subjects: Iterable[Subject], latest: Mapping[str, Registered | None]) -> list[SubjectPlan]:
+    """Compare the declared subjects with the newest registered version of each; pure.
+
+    Raises:
+        SchemaError: a new version could not read what the newest one wrote; names every such subject and field.
+    """
     plans: list[SubjectPlan] = []
-    for subject in subjects if subjects is not None else declared_subjects(settings):
-        try:
-            plan, problem = _plan(client, subject)
-        except (SchemaRegistryError, OSError) as error:
-            raise _unreachable(settings, subject.name, error) from None
-        except Exception as error:  # the client lets its HTTP library's exceptions through
-            if type(error).__module__.startswith("http"):
-                raise _unreachable(settings, subject.name, error) from None
-            raise
-        plans.append(plan)
-        refused += [problem] if problem else []
+    refused: list[str] = []
+    for subject in subjects:
+        registered = latest.get(subject.name)
+        if registered is None:
+            plans.append(SubjectPlan(subject, "register"))
+        elif json.loads(registered.schema) == json.loads(subject.schema):
+            plans.append(SubjectPlan(subject, "unchanged", registered.schema_id, registered.version))
+        else:
+            plans.append(SubjectPlan(subject, "evolve"))
+            if reason := unreadable(subject.schema, registered.schema):
+                refused.append(f"{subject.name}, against version {registered.version}: {reason}")
     if refused:
         raise SchemaError(
-            f"not {COMPATIBILITY} compatible with what is registered, so nothing was registered:\n" + "\n".join(refused)
+            f"not {COMPATIBILITY} compatible with what is registered, so nothing was registered; give new fields a "
+            "default and keep the types of old ones:\n" + "\n".join(refused)
         )
     return plans
+
+
+def unreadable(reader: str, writer: str) -> str | None:
+    """Why records written with the Avro schema `writer` cannot be read with `reader`; None when they can.
+
+    Definition: Avro specification, "Schema Resolution".
+    """
+    checker = ReaderWriterCompatibilityChecker()  # type: ignore[no-untyped-call]
+    found = checker.get_compatibility(parse(reader), parse(writer))
+    if found.compatibility is SchemaCompatibilityType.compatible:
+        return None
+    kinds = ", ".join(sorted(kind.value.replace("_", " ") for kind in found.incompatibilities))
+    return f"{', '.join(sorted(found.messages))} at {', '.join(sorted(found.locations))} ({kinds})"
 
 
 def ensure_schemas(settings: Settings, subjects: Iterable[Subject] | None = None) -> list[SubjectPlan]:
@@ -110,40 +154,42 @@ def ensure_schemas(settings: Settings, subjects: Iterable[Subject] | None = None
         SchemaError: the registry cannot be asked, or refuses a schema.
     """
     plans = plan_schemas(settings, subjects)
-    client = registry_client(settings)
-    done = []
-    for plan in plans:
-        name = plan.subject.name
+    with registry_client(settings) as client:
+        return [plan if plan.action == "unchanged" else _register(settings, client, plan) for plan in plans]
+
+
+def _register(settings: Settings, client: SchemaRegistryClient, plan: SubjectPlan) -> SubjectPlan:
+    name, schema = plan.subject.name, Schema(plan.subject.schema, "AVRO")
+    with _asking(settings, name):
+        client.set_compatibility(name, COMPATIBILITY)
+        client.register_schema(name, schema)
+        registered = client.lookup_schema(name, schema)
+    return replace(plan, schema_id=registered.schema_id, version=registered.version)
+
+
+def _latest(settings: Settings, client: SchemaRegistryClient, name: str) -> Registered | None:
+    with _asking(settings, name):
         try:
-            if plan.action == "register":
-                client.set_compatibility(name, COMPATIBILITY)
-            if plan.action != "unchanged":
-                schema_id = client.register_schema(name, Schema(plan.subject.schema, "AVRO"))
-                plan = SubjectPlan(plan.subject, plan.action, schema_id)  # noqa: PLW2901
+            found = client.get_latest_version(name)
         except SchemaRegistryError as error:
-            raise SchemaError(f"the registry refused {name}: {error.error_message}") from None
-        done.append(plan)
-    return done
+            if {error.http_status_code, error.error_code} & _NOT_FOUND:
+                return None
+            raise
+    return Registered(str(found.schema.schema_str), found.schema_id, found.version)
 
 
-def _plan(client: SchemaRegistryClient, subject: Subject) -> tuple[SubjectPlan, str | None]:
-    """The plan for one subject, and what speaks against it."""
+@contextmanager
+def _asking(settings: Settings, subject: str) -> Iterator[None]:
+    """Turn what the client raises into our error."""
+    where = f"the schema registry at {settings.schema_registry_url} (TA_SCHEMA_REGISTRY_URL)"
     try:
-        latest = client.get_latest_version(subject.name)
+        yield
     except SchemaRegistryError as error:
-        if error.http_status_code in _NOT_FOUND or error.error_code in _NOT_FOUND:
-            return SubjectPlan(subject, "register"), None
+        reason = settings.without_secrets(str(error.error_message))
+        raise SchemaError(f"{where} refused {subject} (status {error.http_status_code}): {reason}") from None
+    except Exception as error:
+        # The client lets the exceptions of whichever HTTP library it found through.
+        if isinstance(error, OSError) or type(error).__module__.startswith("http"):
+            reason = settings.without_secrets(str(error))
+            raise SchemaError(f"{where} did not answer for {subject}: {reason}; is it up (`ta status`)?") from None
         raise
-    registered = latest.schema.schema_str if latest.schema else None
-    if registered is not None and json.loads(registered) == json.loads(subject.schema):
-        return SubjectPlan(subject, "unchanged", latest.schema_id), None
-    fits = client.test_compatibility(subject.name, Schema(subject.schema, "AVRO"))
-    problem = None if fits else f"{subject.name}: the declared schema cannot read records of version {latest.version}"
-    return SubjectPlan(subject, "evolve"), problem
-
-
-def _unreachable(settings: Settings, subject: str, error: Exception) -> SchemaError:
-    return SchemaError(
-        f"the schema registry at {settings.schema_registry_url} (TA_SCHEMA_REGISTRY_URL) did not answer for "
-        f"{subject}: {settings.without_secrets(str(error))}; is it up (`ta status`)?"
-    )

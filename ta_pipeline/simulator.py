@@ -12,6 +12,7 @@ import random
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate, count
 from typing import Any, NamedTuple
 
 from ta_pipeline.errors import SettingsError
@@ -27,6 +28,7 @@ _TAPES = ("A", "C", "C", "B")
 _LATE, _VERY_LATE, _CANCEL, _CORRECTION = 0.002, 0.0005, 0.001, 0.001
 _ONE_SIDED, _CROSSED, _LOCKED = 0.001, 0.0005, 0.002
 _BURST_SECONDS = 5.0
+_VOLATILITY = (0.5e-4, 3e-4)  # per square root of a second, so that prices do not depend on --rate; 12 to 73 % a year
 
 
 class Timed(NamedTuple):
@@ -45,7 +47,9 @@ class _Symbol:
     volatility: float
     spread_ticks: int
     weight: float
+    walked_at: float = 0.0
     halted: bool = False
+    open_since: float = -math.inf  # a late report does not speak of a trade in a halt
     trades: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=200))
 
 
@@ -92,8 +96,8 @@ class _Simulation:
         self._symbols = [self._symbol(name, number) for number, name in enumerate(market.names())]
         self._quiet = self._symbols[-1] if len(self._symbols) > 2 else None
         self._busy = [symbol for symbol in self._symbols if symbol is not self._quiet]
-        self._weights = [symbol.weight for symbol in self._busy]
-        self._next_id = 1
+        self._ids = count(1)
+        self._open_for_trading()
 
     def _symbol(self, name: str, number: int) -> _Symbol:
         draw = self._random
@@ -101,7 +105,7 @@ class _Simulation:
             name,
             draw.choice(_TAPES),
             round(math.exp(draw.uniform(math.log(8), math.log(600))), 2),
-            draw.uniform(0.5e-4, 3e-4),
+            draw.uniform(*_VOLATILITY),
             draw.choice((1, 1, 1, 2, 2, 3, 5)),
             1.0 / (1 + number) ** 0.5,
         )
@@ -118,16 +122,16 @@ class _Simulation:
             yield from self._halts(halt, offset)
             if self._quiet is not None and offset >= next_quiet:
                 next_quiet = offset + draw.uniform(0.75, 1.25) * QUIET_SECONDS
+                self._walk(self._quiet, offset)
                 yield self._quote(self._quiet, offset)
                 yield self._trade(self._quiet, offset, late=0.0)
                 continue
-            (symbol,) = draw.choices(self._busy, self._weights)
-            if not symbol.halted:
-                yield self._event(symbol, offset)
+            (symbol,) = draw.choices(self._open, cum_weights=self._cumulative)
+            yield self._event(symbol, offset)
 
     def _event(self, symbol: _Symbol, offset: float) -> Timed:
         draw = self._random
-        symbol.price = max(1.0, symbol.price * math.exp(symbol.volatility * draw.gauss(0.0, 1.0)))
+        self._walk(symbol, offset)
         if draw.random() >= TRADE_SHARE:
             return self._quote(symbol, offset)
         kind = draw.random()
@@ -141,8 +145,14 @@ class _Simulation:
             return self._trade(symbol, offset, late=draw.uniform(9.0, 12.0))
         return self._trade(symbol, offset, late=0.0)
 
+    def _walk(self, symbol: _Symbol, offset: float) -> None:
+        deviation = symbol.volatility * math.sqrt(offset - symbol.walked_at)
+        symbol.price = max(1.0, symbol.price * math.exp(deviation * self._random.gauss(0.0, 1.0)))
+        symbol.walked_at = offset
+
     def _trade(self, symbol: _Symbol, offset: float, late: float) -> Timed:
         draw = self._random
+        late = late if offset - late > symbol.open_since else 0.0
         bid, ask = self._sides(symbol)
         odd = draw.random() < 0.35
         size = draw.randint(1, 99) if odd else 100 * min(50, 1 + int(draw.expovariate(0.7)))
@@ -154,7 +164,7 @@ class _Simulation:
         if late:
             conditions.append("Z")
         message = {
-            "T": "t", "S": symbol.name, "i": self._identity(), "x": draw.choice(_EXCHANGES),
+            "T": "t", "S": symbol.name, "i": next(self._ids), "x": draw.choice(_EXCHANGES),
             "p": ask if draw.random() < 0.5 else bid, "s": size, "c": conditions, "z": symbol.tape,
         }  # fmt: skip
         symbol.trades.append(message)
@@ -165,8 +175,10 @@ class _Simulation:
         bid, ask = self._sides(symbol)
         bid_size, ask_size = draw.randint(1, 40), draw.randint(1, 40)
         odd = draw.random()
-        if odd < _ONE_SIDED:
+        if odd < _ONE_SIDED / 2:
             ask, ask_size = 0.0, 0
+        elif odd < _ONE_SIDED:
+            bid, bid_size = 0.0, 0
         elif odd < _ONE_SIDED + _CROSSED:
             bid, ask = ask, bid
         elif odd < _ONE_SIDED + _CROSSED + _LOCKED:
@@ -187,7 +199,7 @@ class _Simulation:
         old = self._earlier(symbol)
         return Timed(offset, {
             "T": "c", "S": symbol.name, "x": old["x"], "oi": old["i"], "op": old["p"], "os": old["s"], "oc": old["c"],
-            "ci": self._identity(), "cp": old["p"], "cs": old["s"] + 100, "cc": old["c"], "z": symbol.tape,
+            "ci": next(self._ids), "cp": old["p"], "cs": old["s"] + 100, "cc": old["c"], "z": symbol.tape,
         })  # fmt: skip
 
     def _earlier(self, symbol: _Symbol) -> dict[str, Any]:
@@ -198,10 +210,6 @@ class _Simulation:
     def _sides(self, symbol: _Symbol) -> tuple[float, float]:
         bid = round(symbol.price - symbol.spread_ticks / 200, 2)
         return bid, round(bid + symbol.spread_ticks / 100, 2)
-
-    def _identity(self) -> int:
-        self._next_id += 1
-        return self._next_id - 1
 
     def _halt(self) -> list[tuple[float, str]]:
         """When the second symbol is halted and when it trades again; nobody is in a market without an end."""
@@ -214,11 +222,17 @@ class _Simulation:
             _, code = halt.pop(0)
             symbol = self._busy[1]
             symbol.halted = code == "H"
+            symbol.open_since = offset
+            self._open_for_trading()
             text = "Trading Halt" if symbol.halted else "Trading Resumption"
             yield Timed(offset, {
                 "T": "s", "S": symbol.name, "sc": code, "sm": text, "rc": "T12" if symbol.halted else "T3", "rm": "",
                 "z": symbol.tape,
             })  # fmt: skip
+
+    def _open_for_trading(self) -> None:
+        self._open = [symbol for symbol in self._busy if not symbol.halted]
+        self._cumulative = list(accumulate(symbol.weight for symbol in self._open))
 
     def _intensity(self, offset: float) -> float:
         """Relative rate: three times the usual at the open, twice at the close."""

@@ -23,8 +23,9 @@ class Component:
     """One supervised process.
 
     `ports` maps setting names to numbers, the one users talk to first. `files` maps paths to contents, written
-    before each start. `prepare` runs before the process starts, `ready` raises `NotReadyError` until it serves,
-    `arrange` runs once it does; all three may run many times.
+    before each start. `after` names the components that have to be ready first, where they are started too.
+    `prepare` runs before the process starts, `ready` raises `NotReadyError` until it serves, `arrange` runs once it
+    does; all three may run many times.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Component:
     files: Mapping[Path, str] = field(default_factory=dict)
     prepare: Callable[[], None] = nothing
     arrange: Callable[[], object] = nothing
+    after: tuple[str, ...] = ()
     stop_wait_seconds: int = 15
     depends_on: str = ""
     """What else makes a restart necessary when it changes (the content of jars, say)."""

@@ -173,6 +173,8 @@ def _configuration(local: LocalSettings, settings: Settings) -> dict[str, str | 
         "fs.s3a.access.key": settings.s3_access_key.get_secret_value(),
         "fs.s3a.secret.key": settings.s3_secret_key.get_secret_value(),
         "fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+        # What REST says about metrics is at most this old.
+        "metrics.fetcher.update-interval": "2 s",
         "metrics.reporter.prom.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
     }
 

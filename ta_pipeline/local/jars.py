@@ -8,6 +8,7 @@ built from flink/java the same way. Other jars put into `flink-extra/` by hand r
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -24,22 +25,33 @@ MAVEN_TIMEOUT_SECONDS = 900
 def ensure_jars(directory: Path) -> bool:
     """Resolve the jars into `directory` unless they are there; returns whether Maven had to run.
 
+    Several stacks may share the directory: one of them resolves, the others wait for it.
+
     Raises:
         StackError: Maven is missing or failed; the message ends with what it said.
     """
-    resolved = _ensure(
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        resolved = _ensure_pom(directory)
+        built = _ensure_job(directory)
+    return resolved or built
+
+
+def _ensure_pom(directory: Path) -> bool:
+    return _ensure(
         directory / ".jars.sha256",
         _checksum([JARS_POM]),
         JARS_POM,
         {"ta.jars.directory": directory},
         stale=[directory / name for name in ("kafka", "registry", "s3proxy", "flink-lib", "flink-plugins")],
     )
-    if not (JOB_PROJECT / "pom.xml").exists():
-        return resolved
-    build = directory / "build"
+
+
+def _ensure_job(directory: Path) -> bool:
+    build, extra = directory / "build", directory / "flink-extra"
     sources = [JOB_PROJECT / "pom.xml", *sorted(p for p in (JOB_PROJECT / "src").rglob("*") if p.is_file())]
-    extra = directory / "flink-extra"
-    built = _ensure(
+    return _ensure(
         directory / ".job.sha256",
         _checksum(sources),
         JOB_PROJECT / "pom.xml",
@@ -47,7 +59,6 @@ def ensure_jars(directory: Path) -> bool:
         stale=[build, extra / "ta-flink.jar"],
         made=(build / "ta-flink.jar", extra / "ta-flink.jar"),
     )
-    return resolved or built
 
 
 def jar_digest(directories: list[Path]) -> str:
@@ -69,7 +80,6 @@ def _ensure(
         return False
     for path in stale:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    marker.parent.mkdir(parents=True, exist_ok=True)
     marker.unlink(missing_ok=True)
     _maven(pom, properties)
     if made:

@@ -14,7 +14,8 @@ import time
 from collections.abc import Mapping
 
 from ta_pipeline.errors import FlinkError
-from ta_pipeline.flink_rest import FlinkRest, JobSummary
+from ta_pipeline.flink_answers import JobSummary
+from ta_pipeline.flink_rest import FlinkRest
 from ta_pipeline.local.flink import flink_command, flink_environment
 from ta_pipeline.local.java import java_home
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_settings

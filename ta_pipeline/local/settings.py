@@ -6,12 +6,14 @@ them. The defaults of both agree, and `Stack.environment()` gives the `TA_*` of 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ta_pipeline import settings as platform
 from ta_pipeline.errors import SettingsError
 
 PREFIX = "TA_LOCAL_"
@@ -20,15 +22,14 @@ COMPONENTS = ("kafka", "registry", "s3", "clickhouse", "jobmanager", "taskmanage
 GROUPS = {"flink": ("jobmanager", "taskmanager")}
 
 
-def parse_components(value: object) -> object:
+def parse_components(names: str | Iterable[str]) -> tuple[str, ...]:
     """Turn `"kafka,flink"` into component names, groups resolved, in the order of `COMPONENTS`.
 
     Raises:
         ValueError: a name is neither a component nor a group.
     """
-    names = [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
-    if not isinstance(names, (list, tuple)):
-        return names
+    if isinstance(names, str):
+        names = [name.strip() for name in names.split(",") if name.strip()]
     wanted = {part for name in names for part in GROUPS.get(name, (name,))}
     if unknown := wanted - set(COMPONENTS):
         raise ValueError(f"no such component: {', '.join(sorted(unknown))}; there are {', '.join(COMPONENTS)}, flink")
@@ -100,6 +101,23 @@ def load_local_settings(**overrides: Any) -> LocalSettings:
         return LocalSettings(**overrides)
     except ValidationError as error:
         raise SettingsError(_describe(error)) from None
+
+
+def variables(settings: platform.Settings, names: Iterable[str] | None = None) -> dict[str, str]:
+    """Settings as the `TA_*` variables of a process, secrets in the clear.
+
+    Args:
+        settings: the settings.
+        names: the fields to give; default: all.
+    """
+    chosen = type(settings).model_fields if names is None else names
+    return {platform.PREFIX + name.upper(): _text(getattr(settings, name)) for name in chosen}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _describe(error: ValidationError) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,17 +26,12 @@ from ta_pipeline.local.ports import LOOPBACK, require_free
 from ta_pipeline.local.registry import registry, registry_url
 from ta_pipeline.local.s3 import s3
 from ta_pipeline.local.settings import LocalSettings, load_local_settings, parse_components
+from ta_pipeline.local.startup import Report, bring_up
 from ta_pipeline.local.supervisor import Process, Supervisor
 from ta_pipeline.schema_registry import ensure_schemas
 from ta_pipeline.settings import PREFIX, Settings, load_settings
 
-POLL_SECONDS = 0.25
-TOLERATED_DEATHS = 2
-LOG_TAIL_LINES = 15
 STATUS_TOPIC = "ta.status.v1"
-
-Report = Callable[[str, str], None]
-"""Told what happens: a component (or "jars") and its new state: resolving, starting, ready, running."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +70,9 @@ class Stack:
 
         Raises:
             PortTakenError: a port is held by a process that is not ours.
-            StackError: something is missing, or a component died or did not become ready in time.
-            SettingsError: `only` names no component.
+            StackError: something is missing, a component died or did not become ready in time, or `only` names no
+                component.
+            TaError: a topic, schema or table could not be made.
         """
         wanted = self._select(only)
         with self._alone():
@@ -97,13 +93,10 @@ class Stack:
             self.supervisor.start(components)
             # A changed component that was not asked for was stopped by the new configuration: it comes back too.
             starting += [c for c in components if c.name in stale and c not in starting]
-            for component in starting:
-                self.supervisor.start_process(component.name)
-                report(component.name, "starting")
-            for component in chosen:
-                if component not in starting:
-                    report(component.name, "running")
-            self._await([*starting, *(c for c in chosen if c not in starting)], report)
+            rest = [component for component in chosen if component not in starting]
+            for component in rest:
+                report(component.name, "running")
+            bring_up(self.supervisor, starting, rest, self._patience_seconds(), report)
 
     def down(self) -> list[str]:
         """Stop everything and leave no process, socket or pid file; returns what had to be killed.
@@ -118,8 +111,8 @@ class Stack:
         with self._alone():
             killed = self.supervisor.stop()
         with contextlib.suppress(OSError):
-            (self.supervisor.run / "lock").unlink()
-            self.supervisor.run.rmdir()
+            (self.supervisor.layout.run / "lock").unlink()
+            self.supervisor.layout.run.rmdir()
         return killed
 
     def status(self) -> list[ComponentStatus]:
@@ -155,13 +148,13 @@ class Stack:
 
     def log_file(self, name: str) -> Path:
         """Where the output of a component goes."""
-        return self.supervisor.logs / f"{name}.log"
+        return self.supervisor.layout.log_file(name)
 
     def _select(self, only: Sequence[str] | str | None) -> tuple[str, ...]:
         if not only:
             return self.local.components
         try:
-            return tuple(str(name) for name in parse_components(only))  # type: ignore[attr-defined]
+            return parse_components(only)
         except ValueError as error:
             raise StackError(str(error)) from None
 
@@ -176,52 +169,15 @@ class Stack:
             clickhouse(self.local, self.settings, arrange=lambda: apply_migrations(here)),
             jobmanager(self.local, self.settings, java),
             taskmanager(self.local, self.settings, java),
-            clock(_platform_variables(self.environment())),
+            clock(self.local, here),
         ]
 
     def _settings_here(self) -> Settings:
-        variables = self.environment()
-        chosen = {name.removeprefix(PREFIX).lower(): value for name, value in variables.items()}
-        return load_settings(**{**self.settings.model_dump(), **chosen})
+        return load_settings(**{**self.settings.model_dump(), **_fields(self.environment())})
 
-    def _await(self, components: Iterable[Component], report: Report) -> None:
-        waiting = {component.name: component for component in components}
-        first_pids: dict[str, set[int]] = {name: set() for name in waiting}
-        deadline = time.monotonic() + self.local.ready_timeout_seconds
-        reasons: dict[str, str] = {}
-        while waiting:
-            processes = self.supervisor.processes()
-            for name, component in list(waiting.items()):
-                self._require_alive(name, processes.get(name), first_pids[name])
-                try:
-                    component.ready()
-                except NotReadyError as reason:
-                    reasons[name] = str(reason)
-                    continue
-                component.arrange()
-                del waiting[name]
-                report(name, "ready")
-            if waiting and time.monotonic() > deadline:
-                detail = "\n".join(f"{name}: {reasons.get(name, '')}\n{self._tail(name)}" for name in waiting)
-                raise StackError(
-                    f"not ready after {self.local.ready_timeout_seconds} s: {', '.join(waiting)}\n{detail}"
-                )
-            if waiting:
-                time.sleep(POLL_SECONDS)
-
-    def _require_alive(self, name: str, process: Process | None, pids: set[int]) -> None:
-        if process is not None and process.pid:
-            pids.add(process.pid)
-        if process is None or process.state == "FATAL" or len(pids) > TOLERATED_DEATHS:
-            why = process.error if process is not None and process.error else "it keeps exiting"
-            raise StackError(f"{name} does not start: {why}; the end of {self.log_file(name)}:\n{self._tail(name)}")
-
-    def _tail(self, name: str) -> str:
-        try:
-            lines = self.log_file(name).read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            return "(no log)"
-        return "\n".join(lines[-LOG_TAIL_LINES:])
+    def _patience_seconds(self) -> float:
+        # The clock is the last: it keeps silent for this long after the broker came.
+        return self.local.ready_timeout_seconds + self.settings.bar_close_timeout_ms / 1_000
 
     def _status(self, component: Component, process: Process | None) -> ComponentStatus:
         ports = tuple(component.ports.values())
@@ -246,8 +202,8 @@ class Stack:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Let one `up` or `down` of this stack run at a time."""
-        self.supervisor.run.mkdir(parents=True, exist_ok=True)
-        with (self.supervisor.run / "lock").open("w") as lock:
+        self.supervisor.layout.run.mkdir(parents=True, exist_ok=True)
+        with (self.supervisor.layout.run / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -262,9 +218,9 @@ def _memory(pid: int) -> int | None:
     return total or None
 
 
-def _platform_variables(variables: dict[str, str]) -> dict[str, str]:
-    """The variables of the environment and of the stack, the stack's winning."""
-    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)} | variables
+def _fields(variables: Mapping[str, str]) -> dict[str, str]:
+    """`TA_*` variables as arguments of `load_settings`."""
+    return {name.removeprefix(PREFIX).lower(): value for name, value in variables.items()}
 
 
 def local_variables(stack: Stack) -> dict[str, str]:
@@ -278,5 +234,4 @@ def local_settings(**overrides: str) -> Settings:
     Raises:
         SettingsError: a setting is not allowed.
     """
-    variables = local_variables(Stack())
-    return load_settings(**{name.removeprefix(PREFIX).lower(): value for name, value in variables.items()} | overrides)
+    return load_settings(**_fields(local_variables(Stack())) | overrides)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import shlex
 import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,12 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from ta_pipeline.errors import StackError
 from ta_pipeline.local.components import Component, write_private
+from ta_pipeline.local.supervisor_config import MARK, Layout, digest_line, render
 
-MARK = "TA_LOCAL_STACK"
 SOCKET_PATH_LIMIT = 100  # of 108 bytes on Linux and 104 on macOS; supervisord adds a suffix while it starts
 START_SECONDS = 20.0
 STOP_SECONDS = 60.0
+KILL_SECONDS = 10.0
 _RUNNING = {"RUNNING", "STARTING", "BACKOFF"}
 
 
@@ -54,15 +54,11 @@ class Supervisor:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.run = directory / "run"
-        self.logs = directory / "logs"
-        self.socket = self.run / "supervisor.sock"
-        self.pid_file = self.run / "supervisord.pid"
-        self.config = self.run / "supervisord.conf"
+        self.layout = Layout(directory)
 
     def is_up(self) -> bool:
         """Whether supervisord answers on its socket."""
-        if not self.socket.exists():
+        if not self.layout.socket.exists():
             return False
         try:
             self._call("getState")
@@ -76,20 +72,20 @@ class Supervisor:
         Raises:
             StackError: supervisord does not start, or the stack's path is too long for a unix socket.
         """
-        if len(str(self.socket)) > SOCKET_PATH_LIMIT:
+        if (length := len(str(self.layout.socket))) > SOCKET_PATH_LIMIT:
             raise StackError(
-                f"{self.socket} is too long for a unix socket ({len(str(self.socket))} of {SOCKET_PATH_LIMIT} "
-                "characters): set TA_LOCAL_DIR to a shorter path"
+                f"{self.layout.socket} is too long for a unix socket ({length} of {SOCKET_PATH_LIMIT} characters): "
+                "set TA_LOCAL_DIR to a shorter path"
             )
-        self.logs.mkdir(parents=True, exist_ok=True)
-        write_private(self.config, render(self, components))
+        self.layout.logs.mkdir(parents=True, exist_ok=True)
+        write_private(self.layout.config, render(self.layout, components))
         if self.is_up():
             self._reload()
             return
-        self.socket.unlink(missing_ok=True)
-        self.pid_file.unlink(missing_ok=True)
+        self.layout.socket.unlink(missing_ok=True)
+        self.layout.pid_file.unlink(missing_ok=True)
         result = subprocess.run(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.config)],
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.layout.config)],
             cwd=self.directory,
             capture_output=True,
             text=True,
@@ -99,7 +95,7 @@ class Supervisor:
         if result.returncode != 0:
             raise StackError(f"supervisord did not start: {(result.stdout + result.stderr).strip()[-1_000:]}")
         if not _wait(self.is_up, START_SECONDS):
-            raise StackError(f"supervisord does not answer on {self.socket} after {START_SECONDS:.0f} s")
+            raise StackError(f"supervisord does not answer on {self.layout.socket} after {START_SECONDS:.0f} s")
 
     def start_process(self, name: str) -> None:
         """Start one component; does not wait for it.
@@ -130,12 +126,12 @@ class Supervisor:
 
     def changed(self, components: Iterable[Component]) -> set[str]:
         """Names of the components that run, but not as they are declared now."""
-        if not self.config.exists():
+        if not self.layout.config.exists():
             return set()
         # The digest is in the configuration: what is not found there, was written differently.
-        written = self.config.read_text(encoding="utf-8")
+        written = self.layout.config.read_text(encoding="utf-8")
         running = {name for name, process in self.processes().items() if process.is_running}
-        return {c.name for c in components if c.name in running and _digest_line(c) not in written}
+        return {c.name for c in components if c.name in running and digest_line(c) not in written}
 
     def stop(self) -> list[str]:
         """Stop everything, supervisord included, and remove its files; returns what had to be killed.
@@ -143,23 +139,28 @@ class Supervisor:
         Raises:
             StackError: a process is still there.
         """
+        members = self._members()
         if self.is_up():
             with contextlib.suppress(OSError, http.client.HTTPException, xmlrpc.client.Error):
                 # All at once: shutdown alone would stop one after the other.
                 self._call("stopAllProcesses", False)
                 self._call("shutdown")
-            _wait(lambda: not self.pid_file.exists() and not self._members(), STOP_SECONDS)
+            _wait(lambda: not self.layout.pid_file.exists() and not self._left(members), STOP_SECONDS)
         killed = []
-        for process in self._members():
+        for process in self._left(members):
             with contextlib.suppress(psutil.NoSuchProcess):
                 killed.append(f"{process.name()} (pid {process.pid})")
                 process.kill()
-        if not _wait(lambda: not self._members(), 10.0):
-            left = ", ".join(str(process.pid) for process in self._members())
+        if not _wait(lambda: not self._left(members), KILL_SECONDS):
+            left = ", ".join(str(process.pid) for process in self._left(members))
             raise StackError(f"processes of the stack in {self.directory} did not end: pid {left}")
-        for path in (self.socket, self.pid_file, self.config):
+        for path in (self.layout.socket, self.layout.pid_file, self.layout.config):
             path.unlink(missing_ok=True)
         return killed
+
+    def _left(self, members: Iterable[psutil.Process]) -> set[psutil.Process]:
+        # One that is ending has lost its environment already, but not yet its ports.
+        return {process for process in members if not _has_ended(process)} | set(self._members())
 
     def _members(self) -> list[psutil.Process]:
         """Processes of this stack, whoever their parent is by now."""
@@ -179,7 +180,7 @@ class Supervisor:
             self._call("addProcessGroup", name)
 
     def _call(self, method: str, *arguments: Any) -> Any:
-        transport = SupervisorTransport(None, None, f"unix://{self.socket}")
+        transport = SupervisorTransport(None, None, f"unix://{self.layout.socket}")
         try:
             proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
             return getattr(proxy.supervisor, method)(*arguments)
@@ -187,63 +188,13 @@ class Supervisor:
             transport.close()
 
 
-def render(supervisor: Supervisor, components: Iterable[Component]) -> str:
-    """The configuration file of supervisord for these components."""
-    head = f"""\
-[supervisord]
-directory={_escape(supervisor.directory)}
-pidfile={_escape(supervisor.pid_file)}
-logfile={_escape(supervisor.logs / "supervisord.log")}
-logfile_maxbytes=5MB
-logfile_backups=1
-environment={_environment({MARK: str(supervisor.directory)})}
-umask=077
-
-[unix_http_server]
-file={_escape(supervisor.socket)}
-chmod=0600
-
-[rpcinterface:supervisor]
-supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
-"""
-    return "\n".join([head, *(_program(supervisor, component) for component in components)])
-
-
-def _program(supervisor: Supervisor, component: Component) -> str:
-    environment = {**component.environment, "TA_LOCAL_DIGEST": component.digest}
-    return f"""\
-[program:{component.name}]
-; {_digest_line(component)}
-command={_escape(shlex.join(component.command))}
-environment={_environment(environment)}
-autostart=false
-autorestart=true
-startsecs=1
-startretries=5
-stopsignal=TERM
-stopwaitsecs={component.stop_wait_seconds}
-stopasgroup=true
-killasgroup=true
-redirect_stderr=true
-stdout_logfile={_escape(supervisor.logs / (component.name + ".log"))}
-stdout_logfile_maxbytes=50MB
-stdout_logfile_backups=2
-"""
-
-
-def _digest_line(component: Component) -> str:
-    return f"{component.name} {component.digest}"
-
-
-def _environment(values: Mapping[str, str]) -> str:
-    # supervisord knows no escapes inside quotes, so the quote is the one that the value does not have.
-    quotes = {name: "'" if '"' in value else '"' for name, value in values.items()}
-    return _escape(",".join(f"{name}={quotes[name]}{value}{quotes[name]}" for name, value in values.items()))
-
-
-def _escape(value: object) -> str:
-    # supervisord expands %(name)s everywhere.
-    return str(value).replace("%", "%%")
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        # The main thread is a zombie before the other threads have ended and let go of the ports.
+        zombie = process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
+        return zombie or not process.is_running()
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _wait(done: Any, seconds: float) -> bool:

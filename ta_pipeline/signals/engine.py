@@ -28,6 +28,8 @@ from ta_pipeline.signals.second import Second
 VERSION = 1
 _SECOND_MS = 1_000
 _MINUTE_MS = 60_000
+_CATCH_UP_MS = 10_000
+"""A slice whose second ended longer ago than this is not previewed: the job is catching up."""
 _NO_VALUES = Values(*[None] * len(Values._fields))
 _NO_QUOTE = (None, None, None, None, None, None)
 
@@ -117,6 +119,10 @@ class SymbolEngine:
             self._live.take_quote(quote)
         second = self._live.take_slice(Second.of(row)) if row.ticks else self._live.second(row.end_ms)
         if second is None or not second.is_bar:
+            return
+        if now_ms - row.end_ms > _CATCH_UP_MS:
+            # Of no use to anyone by now; the final result gives the one live update that every key gets.
+            self._count("live_slices_of_a_catch_up", 1)
             return
         values = self._live.preview(second, self._one_second)
         carried = self._live.quote or self._quotes.as_of(row.end_ms)

@@ -1,0 +1,149 @@
+"""What Flink's REST API answers, as dataclasses; parsing is pure.
+
+Definition: the REST API page of Flink's operations documentation, version v1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+ENDED = frozenset({"FAILED", "CANCELED", "FINISHED", "SUSPENDED"})
+_CAUSE = re.compile(r"^Caused by: (.*)$", re.MULTILINE)
+# Wrappers say that something failed, not what.
+_WRAPPERS = ("java.lang.RuntimeException: java.", "java.util.concurrent.", "org.apache.flink.util.SerializedThrowable")
+
+
+@dataclass(frozen=True)
+class JobSummary:
+    """One line of the jobs overview; times are epoch milliseconds."""
+
+    id: str
+    name: str
+    state: str
+    start_ms: int
+
+    @property
+    def is_ended(self) -> bool:
+        """The job will not run again."""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Checkpoints of one job; the latest completed one with its trigger time (epoch ms), path, size and duration."""
+
+    completed: int
+    failed: int
+    in_progress: int
+    latest_ms: int | None
+    latest_path: str | None
+    latest_bytes: int | None
+    latest_duration_ms: int | None
+    duration_p50_ms: float | None = None
+    """Of all completed checkpoints Flink remembers, as is the 99th percentile."""
+    duration_p99_ms: float | None = None
+
+    def age_seconds(self, now_ms: float) -> float | None:
+        """Since the latest completed checkpoint was triggered; None before the first."""
+        return None if self.latest_ms is None else (now_ms - self.latest_ms) / 1_000
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """One task of the job: operators chained together."""
+
+    id: str
+    name: str
+    parallelism: int
+    state: str
+    read_records: int
+    written_records: int
+    busy_ms: int
+    backpressured_ms: int
+
+
+@dataclass(frozen=True)
+class Backpressure:
+    """How one task spends its time, as ratios from 0 to 1 of its busiest subtask."""
+
+    name: str
+    backpressured: float
+    busy: float
+
+
+def parse_jobs(answer: Mapping[str, Any]) -> list[JobSummary]:
+    """From `/jobs/overview`."""
+    jobs = [JobSummary(job["jid"], job["name"], job["state"], job["start-time"]) for job in answer["jobs"]]
+    return sorted(jobs, key=lambda job: job.start_ms, reverse=True)
+
+
+def parse_vertices(answer: Mapping[str, Any]) -> list[Vertex]:
+    """From `/jobs/<id>`."""
+    return [
+        Vertex(
+            vertex["id"],
+            vertex["name"],
+            vertex["parallelism"],
+            vertex["status"],
+            _number(vertex["metrics"].get("read-records")),
+            _number(vertex["metrics"].get("write-records")),
+            _number(vertex["metrics"].get("accumulated-busy-time")),
+            _number(vertex["metrics"].get("accumulated-backpressured-time")),
+        )
+        for vertex in answer["vertices"]
+    ]
+
+
+def parse_exception(answer: Mapping[str, Any]) -> str | None:
+    """From `/jobs/<id>/exceptions`: the innermost cause of the newest entry."""
+    entries = answer.get("exceptionHistory", {}).get("entries") or []
+    return root_cause(entries[0].get("stacktrace", "")) if entries else None
+
+
+def root_cause(stack_trace: str) -> str:
+    """The last `Caused by:` that says something, else the first line."""
+    causes = [cause for cause in _CAUSE.findall(stack_trace) if not cause.startswith(_WRAPPERS)]
+    first = stack_trace.strip().splitlines()
+    return causes[-1] if causes else first[0] if first else "no reason was given"
+
+
+def parse_checkpoints(answer: Mapping[str, Any]) -> Checkpoints:
+    """From `/jobs/<id>/checkpoints`."""
+    counts = answer["counts"]
+    latest = (answer.get("latest") or {}).get("completed") or {}
+    durations = answer.get("summary", {}).get("end_to_end_duration", {}) if counts["completed"] else {}
+    return Checkpoints(
+        completed=counts["completed"],
+        failed=counts["failed"],
+        in_progress=counts["in_progress"],
+        latest_ms=latest.get("trigger_timestamp"),
+        latest_path=latest.get("external_path"),
+        latest_bytes=latest.get("state_size"),
+        latest_duration_ms=latest.get("end_to_end_duration"),
+        duration_p50_ms=durations.get("p50"),
+        duration_p99_ms=durations.get("p99"),
+    )
+
+
+def parse_backpressure(name: str, answer: Mapping[str, Any]) -> Backpressure | None:
+    """From `/jobs/<id>/vertices/<id>/backpressure`; None when Flink has no sample yet."""
+    subtasks = answer.get("subtasks") or []
+    if answer.get("status") != "ok" or not subtasks:
+        return None
+    return Backpressure(
+        name,
+        max(_ratio(subtask.get("ratio")) for subtask in subtasks),
+        max(_ratio(subtask.get("busyRatio")) for subtask in subtasks),
+    )
+
+
+def _number(value: object) -> int:
+    # Flink writes NaN as a string for tasks that have not reported yet.
+    return int(value) if isinstance(value, (int, float)) and value == value else 0  # noqa: PLR0124
+
+
+def _ratio(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) and value == value else 0.0  # noqa: PLR0124

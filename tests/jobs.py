@@ -1,0 +1,104 @@
+"""The job on the test session's stack: started, fed, read, always ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ta_pipeline.clock import Clock
+from ta_pipeline.compute import OUTPUTS, compute
+from ta_pipeline.encoding import EnvelopeEncoder
+from ta_pipeline.envelope import kind_of, topic_of, wrap
+from ta_pipeline.flink_rest import FlinkRest
+from ta_pipeline.local.runtime import LocalRuntime
+from ta_pipeline.settings import Settings
+from tests.messages import read_records, write_recording
+from tests.stack import Record, RunningStack, variables_of
+
+FAST = {"checkpoint_interval_ms": 1_000}
+"""Commits every second: tests wait for them."""
+
+Message = dict[str, Any]
+
+
+@contextmanager
+def running_job(stack: RunningStack, settings: Settings, *, restore_from: str | None = None) -> Iterator[LocalRuntime]:
+    """The job RUNNING with a completed checkpoint; cancelled at the end."""
+    runtime = LocalRuntime(settings, variables_of(settings), local=stack.local)
+    try:
+        runtime.deploy(restore_from=restore_from)
+        yield runtime
+    finally:
+        runtime.cancel()
+
+
+@contextmanager
+def running_clock(settings: Settings) -> Iterator[None]:
+    """A clock of the test's own, on its clock topic and in its input format."""
+    stop = threading.Event()
+    thread = threading.Thread(target=Clock(settings).run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def send(stack: RunningStack, settings: Settings, messages: Iterable[Message], first_seq: int = 0) -> None:
+    """Write Alpaca messages to their topics, in their order."""
+    encoder = EnvelopeEncoder(settings)
+    by_topic: dict[str, list[tuple[str, bytes]]] = {}
+    for number, message in enumerate(messages, first_seq):
+        topic = topic_of(kind_of(message), settings)
+        envelope = wrap(message, seq=number, ingest_ts=message["t"])
+        by_topic.setdefault(topic, []).append((message["S"], encoder.encode(topic, envelope)))
+    for topic, records in by_topic.items():
+        stack.produce(topic, records)
+
+
+def expected(folder: Path, settings: Settings, messages: Iterable[Message]) -> dict[str, list[dict[str, Any]]]:
+    """What `ta compute` gives for the same messages; `ingest_ts` left out."""
+    out = folder / "expected"
+    compute([write_recording(folder / "in.jsonl", messages)], out, settings, {})
+    return {name: without_ingest(read_records(out / f"{name}.jsonl")) for name in OUTPUTS}
+
+
+def committed(
+    stack: RunningStack, settings: Settings, topic: str, until: Callable[[Sequence[Record]], bool], seconds: float = 60
+) -> list[dict[str, Any]]:
+    """The committed records of an output topic once `until` holds, decoded."""
+    records = stack.consume(topic, until, timeout_seconds=seconds)
+    return [decode(settings, topic, record.value) for record in records]
+
+
+def decode(settings: Settings, topic: str, value: bytes) -> dict[str, Any]:
+    """One output record as a dictionary."""
+    if settings.output_format == "json":
+        return dict(orjson.loads(value))
+    from ta_pipeline.decode import OutputDecoder  # noqa: PLC0415
+
+    return dict(OutputDecoder(settings).decode(topic, value)[1])
+
+
+def without_ingest(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records without the time at which they were emitted, by event time, symbol and revision."""
+    kept = [{name: value for name, value in record.items() if name != "ingest_ts"} for record in records]
+    return sorted(kept, key=lambda record: (record.get("event_ts") or "", record["symbol"], record.get("revision", 0)))
+
+
+def counters(settings: Settings, runtime: LocalRuntime) -> dict[str, float]:
+    """The function's counters since the job (re)started."""
+    (status,) = runtime.status()
+    return FlinkRest(settings.flink_rest_url).counters(status.job_id)
+
+
+__all__ = [
+    "FAST", "Message", "committed", "counters", "decode", "expected", "running_clock", "running_job", "send",
+    "without_ingest",
+]  # fmt: skip

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from ta_pipeline.decode import OutputDecoder, channels, epoch_ms, head_of
+from ta_pipeline.errors import BadRecordError, SchemaError
+from ta_pipeline.settings import load_settings
+from tests.output_records import START_MS, bar, live, signal
+
+SETTINGS = load_settings(status_topic="ta.status.v1")
+AVRO = load_settings(
+    output_format="avro-confluent",
+    schema_registry_url="http://127.0.0.1:1/apis/ccompat/v7",
+    schema_registry_username="reader",
+    schema_registry_password="do-not-show",  # noqa: S106 - made up
+)
+FRAMED = b"\x00\x00\x00\x00\x07" + b"\x02" * 20
+
+
+def decode(record: Any, topic: str = SETTINGS.signals_topic) -> Any:
+    return OutputDecoder(SETTINGS).decode(topic, orjson.dumps(record))
+
+
+def without(record: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("topic", "channel", "record"),
+    [
+        (SETTINGS.bars_topic, "bars", bar()),
+        (SETTINGS.signals_topic, "signals", signal()),
+        (SETTINGS.signals_topic, "signals", signal(size="PT1M")),
+        (SETTINGS.live_topic, "live", live("AAPL", START_MS, 170.1, 4)),
+        (SETTINGS.late_topic, "late", {"reason": "beyond_horizon", "symbol": "AAPL"}),
+        (SETTINGS.rejects_topic, "rejects", {"reason": "not_json", "symbol": None}),
+        (SETTINGS.status_topic, "status", {"status": "ok", "symbol": "*"}),
+    ],
+)
+def test_a_record_comes_out_as_it_went_in_and_with_what_it_is(topic: str, channel: str, record: dict[str, Any]) -> None:
+    assert decode(record, topic) == (channel, record)
+
+
+def test_groups_of_a_signal_may_be_null() -> None:
+    names = ("ema", "macd", "rsi14", "boll", "vwap", "imbalance", "vol_realized")
+    _, record = decode(signal(**dict.fromkeys(names)))
+    assert [record[name] for name in names] == [None] * len(names)
+
+
+def test_the_heartbeat_is_a_channel_only_when_its_topic_is_set() -> None:
+    assert "status" in channels(SETTINGS).values()
+    assert "status" not in channels(load_settings(status_topic="")).values()
+
+
+@pytest.mark.parametrize("value", [None, b""])
+def test_a_record_without_a_value_is_bad(value: bytes | None) -> None:
+    with pytest.raises(BadRecordError, match="empty"):
+        OutputDecoder(SETTINGS).decode(SETTINGS.signals_topic, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"{", "not_json"),
+        (b"\xff\xfe", "not_json"),
+        (FRAMED, "not_json"),
+        (b"[1]", "not_an_object"),
+        (b"7", "not_an_object"),
+    ],
+)
+def test_bytes_that_are_no_json_object_are_bad(value: bytes, reason: str) -> None:
+    with pytest.raises(BadRecordError) as caught:
+        OutputDecoder(SETTINGS).decode(SETTINGS.signals_topic, value)
+    assert caught.value.reason == reason
+    assert SETTINGS.signals_topic in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["symbol", "event_ts", "last_event_ts", "seq", "revision", "is_final"])
+def test_a_signal_that_lacks_what_names_it_is_bad(name: str) -> None:
+    with pytest.raises(BadRecordError, match=f"missing_field: .*{name}"):
+        decode(without(signal(), name))
+    with pytest.raises(BadRecordError, match="missing_field"):
+        decode({**signal(), name: None})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("symbol", 7), ("seq", "7"), ("seq", True), ("seq", 1.5), ("is_final", 1), ("event_ts", 5), ("window", None),
+     ("window", {"size": "PT5S"}), ("window", {})],
+)  # fmt: skip
+def test_a_signal_with_a_field_of_another_type_is_bad(name: str, value: Any) -> None:
+    with pytest.raises(BadRecordError, match="wrong_type"):
+        decode({**signal(), name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [("ema", 170.1), ("c", "170.1"), ("bars", 1.5), ("rsi14", {})])
+def test_a_signal_with_a_value_of_another_type_is_bad(name: str, value: Any) -> None:
+    with pytest.raises(BadRecordError, match=f"wrong_type: .*{name}"):
+        decode({**signal(), name: value})
+
+
+def test_a_late_record_without_a_reason_is_bad() -> None:
+    with pytest.raises(BadRecordError, match="missing_field"):
+        decode({"symbol": "AAPL"}, SETTINGS.late_topic)
+
+
+def test_a_topic_that_is_no_output_is_bad_and_the_message_lists_those_that_are() -> None:
+    with pytest.raises(BadRecordError, match=r"unknown_topic: torghut.trades.v1; .*ta.signals.v1"):
+        decode(signal(), "torghut.trades.v1")
+
+
+@pytest.mark.parametrize("value", [b"\x00\x01", orjson.dumps(signal()), b"\x01" * 30])
+def test_bytes_without_the_registrys_framing_are_bad_avro(value: bytes) -> None:
+    with pytest.raises(BadRecordError, match=r"not_avro: .*TA_OUTPUT_FORMAT"):
+        OutputDecoder(AVRO).decode(AVRO.signals_topic, value)
+
+
+def test_a_registry_that_does_not_answer_is_no_bad_record_and_its_password_is_not_shown() -> None:
+    with pytest.raises(SchemaError, match=r"http://127.0.0.1:1/.* did not answer") as caught:
+        OutputDecoder(AVRO).decode(AVRO.signals_topic, FRAMED)
+    assert "do-not-show" not in str(caught.value)
+
+
+def test_a_head_has_key_and_times_as_epoch_milliseconds() -> None:
+    head = head_of(live("AAPL", START_MS, 170.1, 4))
+    assert head == ("AAPL", "PT1S", START_MS // 1_000, 4, False, START_MS, START_MS - 600)
+    assert head.measured_from_ms == START_MS - 600
+
+
+def test_a_one_minute_signal_is_measured_from_the_end_of_its_bar() -> None:
+    head = head_of(signal(size="PT1M", last_ms=START_MS - 60_000))
+    assert head.measured_from_ms == head.event_ms == START_MS
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("2026-01-02T14:30:01.312Z", 1_767_364_201_312),
+        ("2026-01-02T14:30:01Z", 1_767_364_201_000),
+        ("2026-01-02T09:30:01.312-05:00", 1_767_364_201_312),
+        ("2026-01-02T14:30:01.312999Z", 1_767_364_201_313),
+        ("1969-12-31T23:59:59.999Z", -1),
+    ],
+)
+def test_an_instant_is_read_in_any_zone(text: str, ms: int) -> None:
+    assert epoch_ms(text) == ms
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-01-02T14:30:01", "2026-13-02T14:30:01Z"])
+def test_what_is_no_instant_is_bad(text: str) -> None:
+    with pytest.raises(BadRecordError, match="not_an_instant"):
+        epoch_ms(text)
