@@ -65,6 +65,7 @@ def feed(
     if speed is not None and speed <= 0:
         _usage(f"--speed is {speed:g}; it must be above 0")
     market = _market(given) if fakepaca else None
+    pace = speed if speed is not None or as_recorded else 1.0
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     try:
         settings = local_settings()
@@ -72,7 +73,6 @@ def feed(
         if market is not None:
             messages = simulated(market, settings)
         else:
-            pace = speed if speed is not None or as_recorded else 1.0
             messages = recorded(recordings or [], settings, speed=pace, as_recorded=as_recorded)
         with _stopped_by_signals() as stop, Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("starting", total=market.seconds if market is not None else None)
@@ -85,7 +85,7 @@ def feed(
     except TaError as error:
         errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
-    console.print(_table(report))
+    _show(report, paced=fakepaca or pace is not None)
 
 
 def _market(given: dict[str, Any]) -> Market:
@@ -110,15 +110,18 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _table(report: FeedReport) -> Table:
-    table = Table(
-        "topic", "messages",
-        caption=f"{report.total:,} in {report.seconds:.1f} s; behind schedule p50 {report.delay_p50_ms:.1f} ms, "
-        f"p99 {report.delay_p99_ms:.1f} ms, max {report.delay_max_ms:.1f} ms",
-    )  # fmt: skip
+def _show(report: FeedReport, *, paced: bool) -> None:
+    table = Table("topic", "messages")
     for topic, count in report.sent.items():
         table.add_row(topic, f"{count:,}")
-    return table
+    console.print(table)
+    text = f"{report.total:,} in {report.seconds:.1f} s, {report.total / max(report.seconds, 1e-9):,.0f}/s"
+    if paced:
+        text += (
+            f"; behind schedule p50 {report.delay_p50_ms:.1f} ms, p99 {report.delay_p99_ms:.1f} ms, "
+            f"max {report.delay_max_ms:.1f} ms"
+        )
+    console.print(text, highlight=False)
 
 
 def _usage(text: str) -> NoReturn:

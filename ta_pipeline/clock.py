@@ -117,16 +117,17 @@ class Clock:
                 if not self._write(number):
                     self._gate.not_acknowledged()
             if self._gate.state != said:
-                _log.info("%s", self._change(said))
+                _log.info("%s", self._described(first=number <= 1))
                 said = self._gate.state
         self._consumer.close()
+        self._encoder.close()
 
-    def _change(self, before: State | None) -> str:
+    def _described(self, *, first: bool) -> str:
         if self._gate.state == "outage":
             return f"outage: {self._trouble}"
         if self._gate.state == "waiting":
             return f"waiting: the broker answers; silent for {self._gate.silence_ms} ms"
-        return "ticking" if before is None else "resumed: ticking"
+        return "ticking" if first else "resumed: ticking"
 
     def _broker_answers(self) -> bool:
         deadline = time.monotonic() + TIMEOUT_MS / 1_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import orjson
 from confluent_kafka.schema_registry.avro import AvroDeserializer
@@ -88,7 +88,19 @@ class OutputDecoder:
 
     def __init__(self, settings: Settings) -> None:
         self._channels = channels(settings)
-        self._value = _AvroValues(settings).decode if settings.output_format == "avro-confluent" else _json
+        self._avro = _AvroValues(settings) if settings.output_format == "avro-confluent" else None
+        self._value = self._avro.decode if self._avro is not None else _json
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the registry."""
+        if self._avro is not None:
+            self._avro.close()
 
     def channel(self, topic: str) -> Channel:
         """What a topic carries.
@@ -170,6 +182,9 @@ class _AvroValues:
         self._settings = settings
         self._registry = registry_client(settings)
         self._avro = AvroDeserializer(self._registry)
+
+    def close(self) -> None:
+        self._registry.close()
 
     def decode(self, topic: str, value: bytes) -> object:
         if len(value) <= _FRAME or value[0] != _MAGIC:

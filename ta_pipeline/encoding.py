@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import orjson
+from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.serialization import MessageField, SerializationContext, SerializationError
@@ -18,13 +19,26 @@ _AVRO = {"auto.register.schemas": False, "use.latest.version": True}
 
 
 class EnvelopeEncoder:
-    """Encodes envelopes for one set of settings; Avro schemas are looked up once per topic."""
+    """Encodes envelopes for one set of settings; Avro schemas are looked up once per topic. Close it after use."""
 
     def __init__(self, settings: Settings) -> None:
         self._field_case = settings.input_field_case
         self._avro: AvroSerializer | None = None
+        self._registry: SchemaRegistryClient | None = None
         if settings.input_format == "avro-confluent":
-            self._avro = AvroSerializer(registry_client(settings), conf=_AVRO)
+            self._registry = registry_client(settings)
+            self._avro = AvroSerializer(self._registry, conf=_AVRO)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the registry."""
+        if self._registry is not None:
+            self._registry.close()
 
     def encode(self, topic: str, envelope: dict[str, Any]) -> bytes:
         """The record's value.

@@ -37,9 +37,9 @@ Progress = Callable[[int, float], None]
 
 
 class Outgoing(NamedTuple):
-    """One message and when it is due, seconds after the start of the feed."""
+    """One message and when it is due, seconds after the start of the feed; None: as soon as the broker takes it."""
 
-    due: float
+    due: float | None
     kind: Kind
     symbol: str
     value: Callable[[float], bytes]
@@ -48,7 +48,7 @@ class Outgoing(NamedTuple):
 
 @dataclass(frozen=True)
 class FeedReport:
-    """What a feed did. Delays are milliseconds behind the schedule."""
+    """What a feed did. Delays are milliseconds behind the schedule, 0 for what had none."""
 
     sent: dict[str, int]
     """Messages by topic, all of them acknowledged."""
@@ -116,7 +116,7 @@ def recorded(
         if record.time:
             at = seconds_of(record.time)
             first = at if first is None else first
-        due = (at - first) / speed if speed and first is not None else 0.0
+        due = (at - (at if first is None else first)) / speed if speed else None
 
         def value(now: float, record: Record = record, at: float = at, number: int = number) -> bytes:
             envelope = enveloped(record, number)
@@ -181,14 +181,16 @@ class _Sender:
         delays = array("f")
         for due, kind, symbol, value in messages:
             now = time.time()
-            while now < start + due and not stop.is_set():
+            at = now if due is None else start + due
+            while now < at and not stop.is_set():
                 # Sleeping less than this costs more than it is worth: what is due meanwhile goes out together.
-                stop.wait(min(max(start + due - now, _QUANTUM_SECONDS), _PROGRESS_SECONDS))
+                stop.wait(min(max(at - now, _QUANTUM_SECONDS), _PROGRESS_SECONDS))
                 now = time.time()
                 told = self._tell(progress, sent, start, told, now)
             if stop.is_set():
                 break
-            delays.append(max(0.0, now - start - due))
+            if due is not None:
+                delays.append(max(0.0, now - at))
             self._produce(self._topics[kind], symbol, value(now))
             sent += 1
             told = self._tell(progress, sent, start, told, now)

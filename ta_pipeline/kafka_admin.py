@@ -202,6 +202,8 @@ def _result(what: str, future: Future[Any], fine: int | None = None) -> Any:
         if isinstance(cause, KafkaError) and cause.code() == fine:
             return None
         raise KafkaSetupError(f"Kafka refused {what}: {cause}") from None
+    except TimeoutError:
+        raise KafkaSetupError(f"Kafka did not answer for {what} within {2 * TIMEOUT_SECONDS:g} s") from None
 
 
 def _unreachable(settings: Settings, error: KafkaException) -> KafkaSetupError:

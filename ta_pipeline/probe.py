@@ -251,10 +251,9 @@ def probe(
         KafkaSetupError: a topic does not exist, or the broker cannot be reached or refuses.
         SchemaError: Avro output, and the registry does not answer.
     """
-    decoder = OutputDecoder(settings)
     stop = stop or threading.Event()
     # Final first: whatever is seen live from here on has its final record still to come.
-    with Arrivals([final_reader(settings), live_reader(settings)]) as arrivals:
+    with OutputDecoder(settings) as decoder, Arrivals([final_reader(settings), live_reader(settings)]) as arrivals:
         judge = Probe.of(settings, _now_ms())
         begin, records = time.monotonic(), 0
         while not stop.is_set() and (passed := time.monotonic() - begin) < seconds:

@@ -45,10 +45,12 @@ def watch(
         KafkaSetupError: a topic does not exist, or the broker cannot be reached or refuses.
         SchemaError: Avro output, and the registry does not answer.
     """
-    decoder = OutputDecoder(settings)
     stop = stop or threading.Event()
     final_topics = [topic for topic in settings.output_topics if topic != settings.live_topic]
-    with Arrivals([final_reader(settings, final_topics), live_reader(settings)]) as arrivals:
+    with (
+        OutputDecoder(settings) as decoder,
+        Arrivals([final_reader(settings, final_topics), live_reader(settings)]) as arrivals,
+    ):
         board = Board(_now_ms(), symbols or (), settings.kafka_bootstrap)
         begin = time.monotonic()
         with _Picture(board, console) as picture:

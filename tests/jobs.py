@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import orjson
 
 from ta_pipeline.clock import Clock
 from ta_pipeline.compute import OUTPUTS, compute
+from ta_pipeline.decode import OutputDecoder
 from ta_pipeline.encoding import EnvelopeEncoder
 from ta_pipeline.envelope import kind_of, topic_of, wrap
 from ta_pipeline.flink_rest import FlinkRest
@@ -52,12 +54,12 @@ def running_clock(settings: Settings) -> Iterator[None]:
 
 def send(stack: RunningStack, settings: Settings, messages: Iterable[Message], first_seq: int = 0) -> None:
     """Write Alpaca messages to their topics, in their order."""
-    encoder = EnvelopeEncoder(settings)
     by_topic: dict[str, list[tuple[str, bytes]]] = {}
-    for number, message in enumerate(messages, first_seq):
-        topic = topic_of(kind_of(message), settings)
-        envelope = wrap(message, seq=number, ingest_ts=message["t"])
-        by_topic.setdefault(topic, []).append((message["S"], encoder.encode(topic, envelope)))
+    with EnvelopeEncoder(settings) as encoder:
+        for number, message in enumerate(messages, first_seq):
+            topic = topic_of(kind_of(message), settings)
+            envelope = wrap(message, seq=number, ingest_ts=message["t"])
+            by_topic.setdefault(topic, []).append((message["S"], encoder.encode(topic, envelope)))
     for topic, records in by_topic.items():
         stack.produce(topic, records)
 
@@ -73,17 +75,15 @@ def committed(
     stack: RunningStack, settings: Settings, topic: str, until: Callable[[Sequence[Record]], bool], seconds: float = 60
 ) -> list[dict[str, Any]]:
     """The committed records of an output topic once `until` holds, decoded."""
-    records = stack.consume(topic, until, timeout_seconds=seconds)
-    return [decode(settings, topic, record.value) for record in records]
+    return decoded(settings, topic, stack.consume(topic, until, timeout_seconds=seconds))
 
 
-def decode(settings: Settings, topic: str, value: bytes) -> dict[str, Any]:
-    """One output record as a dictionary."""
-    if settings.output_format == "json":
-        return dict(orjson.loads(value))
-    from ta_pipeline.decode import OutputDecoder  # noqa: PLC0415
-
-    return dict(OutputDecoder(settings).decode(topic, value)[1])
+def decoded(settings: Settings, topic: str, records: Iterable[Record]) -> list[dict[str, Any]]:
+    """The records of an output topic as dictionaries."""
+    if settings.output_format == "json":  # late and rejected records have no symbol's envelope: any object will do
+        return [dict(orjson.loads(record.value)) for record in records]
+    with OutputDecoder(settings) as decoder:
+        return [dict(decoder.decode(topic, record.value)[1]) for record in records]
 
 
 def without_ingest(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -98,7 +98,15 @@ def counters(settings: Settings, runtime: LocalRuntime) -> dict[str, float]:
     return FlinkRest(settings.flink_rest_url).counters(status.job_id)
 
 
-__all__ = [
-    "FAST", "Message", "committed", "counters", "decode", "expected", "running_clock", "running_job", "send",
-    "without_ingest",
-]  # fmt: skip
+def await_counters(
+    settings: Settings, runtime: LocalRuntime, wanted: Mapping[str, float], timeout_seconds: float = 30.0
+) -> None:
+    """Return when the counters are as wanted; fail with those that are not."""
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        found = counters(settings, runtime)
+        differing = {name: (found.get(name), number) for name, number in wanted.items() if found.get(name) != number}
+        if not differing:
+            return
+        assert time.monotonic() < deadline, f"counter: (found, wanted) {differing}; all: {found}"
+        time.sleep(0.5)

@@ -48,8 +48,8 @@ def _ticks(local: LocalSettings, settings: Settings) -> None:
     try:
         answer = admin.list_offsets({place: newest_by_time}, request_timeout=TIMEOUT_SECONDS)
         newest = answer[place].result(timeout=2 * TIMEOUT_SECONDS)
-    except KafkaException as error:
-        raise NotReadyError(f"topic {settings.clock_topic}: {error.args[0]}") from None
+    except (KafkaException, TimeoutError) as error:
+        raise NotReadyError(f"topic {settings.clock_topic}: {error.args[0] if error.args else 'no answer'}") from None
     if newest.timestamp < time.time() * 1_000 - STALE_MS:
         raise NotReadyError(
             f"no tick for {STALE_MS / 1_000:g} s; after an outage the first comes {settings.bar_close_timeout_ms} ms "

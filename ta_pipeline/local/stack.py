@@ -79,6 +79,9 @@ class Stack:
             report("jars", "resolving")
             ensure_jars(self.local.jars_dir)
             report("jars", "ready")
+            if not self.supervisor.is_up():
+                # A supervisor that was killed leaves its processes behind, on the ports that are needed now.
+                self.supervisor.stop()
             components = self._components()
             chosen = [component for component in components if component.name in wanted]
             processes = self.supervisor.processes()

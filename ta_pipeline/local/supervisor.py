@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import subprocess
 import sys
 import time
@@ -87,6 +88,7 @@ class Supervisor:
         result = subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.layout.config)],
             cwd=self.directory,
+            env={**os.environ, MARK: str(self.directory)},
             capture_output=True,
             text=True,
             check=False,
@@ -146,17 +148,22 @@ class Supervisor:
                 self._call("stopAllProcesses", False)
                 self._call("shutdown")
             _wait(lambda: not self.layout.pid_file.exists() and not self._left(members), STOP_SECONDS)
-        killed = []
-        for process in self._left(members):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                killed.append(f"{process.name()} (pid {process.pid})")
-                process.kill()
-        if not _wait(lambda: not self._left(members), KILL_SECONDS):
+        killed: dict[int, str] = {}
+
+        def all_ended() -> bool:
+            # In turns: a supervisor that does not listen any more starts a killed component again.
+            for process in self._left(members):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    killed[process.pid] = f"{process.name()} (pid {process.pid})"
+                    process.kill()
+            return not self._left(members)
+
+        if not _wait(all_ended, KILL_SECONDS):
             left = ", ".join(str(process.pid) for process in self._left(members))
             raise StackError(f"processes of the stack in {self.directory} did not end: pid {left}")
         for path in (self.layout.socket, self.layout.pid_file, self.layout.config):
             path.unlink(missing_ok=True)
-        return killed
+        return list(killed.values())
 
     def _left(self, members: Iterable[psutil.Process]) -> set[psutil.Process]:
         # One that is ending has lost its environment already, but not yet its ports.

@@ -68,7 +68,6 @@ pidfile={_escape(layout.pid_file)}
 logfile={_escape(layout.logs / "supervisord.log")}
 logfile_maxbytes=5MB
 logfile_backups=1
-environment={_environment({MARK: str(layout.directory)})}
 umask=077
 
 [unix_http_server]

@@ -10,34 +10,7 @@ import pytest
 from ta_pipeline.compute import OUTPUTS, compute
 from ta_pipeline.errors import FlinkError, RecordingError
 from ta_pipeline.settings import load_settings
-from tests.messages import bar_1m, cancel, correction, quote, read_records, status, trade, write_recording
-
-# One bad record of each kind, and the reason it must be rejected with.
-BAD: list[tuple[str, dict[str, Any] | bytes]] = [
-    ("malformed", b'{"T":"t","S":"AAA","p":1'),
-    ("malformed", trade(901, 1, "not a number")),
-    ("malformed", trade(902, 1, 10.0, size={"shares": 3})),
-    ("malformed", b"[1,2,3]"),
-    ("missing_type", trade(903, 1, 10.0, T=None)),
-    ("unknown_type", trade(904, 1, 10.0, T="zz")),
-    ("missing_symbol", trade(905, 1, 10.0, S=None)),
-    ("missing_timestamp", trade(906, 1, 10.0, t=None)),
-    ("bad_timestamp", trade(907, 1, 10.0, t="yesterday")),
-    ("future_timestamp", trade(908, 1, 10.0, t="2999-01-01T00:00:00Z")),
-    ("missing_price", trade(909, 1, None)),
-    ("missing_size", trade(910, 1, 10.0, size=None)),
-    ("bad_price", trade(911, 1, -10.0)),
-    ("bad_price", trade(912, 1, 0)),
-    ("bad_size", trade(913, 1, 10.0, size=0)),
-    ("missing_id", cancel(1, 1, i=None)),
-    ("missing_price", quote(1, 10.0, 10.1, bp=None)),
-    ("bad_price", quote(1, -1.0, 10.1)),
-    ("bad_size", quote(1, 10.0, 10.1, bid_size=-1)),
-    ("missing_price", bar_1m(0, 10.0, c=None)),
-    ("bad_price", bar_1m(0, 10.0, h=9.0)),
-    ("bad_size", bar_1m(0, 10.0, volume=-1)),
-    ("missing_status", status(1, sc=None)),
-]
+from tests.messages import BAD, bar_1m, cancel, correction, quote, read_records, status, trade, write_recording
 
 
 def _run(folder: Path, messages: list[dict[str, Any] | bytes], **overrides: str) -> dict[str, list[dict[str, Any]]]:

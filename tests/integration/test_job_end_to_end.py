@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ta_pipeline.encoding import EnvelopeEncoder
+from ta_pipeline.envelope import kind_of, topic_of, wrap
+from ta_pipeline.feed import Outgoing
+from ta_pipeline.feed import send as feed
+from ta_pipeline.settings import Settings
 from ta_pipeline.simulator import Market
 from tests.jobs import (
     FAST,
     Message,
+    await_counters,
     committed,
-    counters,
-    decode,
+    decoded,
     expected,
     running_clock,
     running_job,
     send,
     without_ingest,
 )
-from tests.stack import Record, RunningStack, wait_for
+from tests.stack import Record, RunningStack
 
 SYMBOLS, SECONDS = 4, 20
 
 
-def _market(seed: int) -> list[Message]:
-    """A simulated market that ended five seconds ago, without late reports, cancels or corrections."""
-    start = int(time.time()) - SECONDS - 5
+def _market(seed: int, start: float) -> list[Message]:
+    """A simulated market from `start` on, without late reports, cancels or corrections."""
     market = Market(symbols=SYMBOLS, rate=200, seconds=SECONDS, seed=seed).messages()
     return [
         {**message, "t": _rfc3339(start + offset)}
@@ -51,7 +56,7 @@ def test_committed_bars_and_signals_equal_the_bounded_run_in_both_formats(
         schemas=True, startup_mode="earliest", input_format=form, output_format=form,
         clock_topic=f"ta.clock.{form}", **FAST,
     )  # fmt: skip
-    messages = _market(seed=1)
+    messages = _market(seed=1, start=int(time.time()) - SECONDS - 5)
     right = expected(tmp_path, settings, messages)
     send(stack, settings, messages)
     with running_clock(settings), running_job(stack, settings) as runtime:
@@ -59,8 +64,8 @@ def test_committed_bars_and_signals_equal_the_bounded_run_in_both_formats(
         signals = committed(stack, settings, settings.signals_topic, _count(len(right["signals"])))
         assert without_ingest(bars) == right["bars"]
         assert without_ingest(signals) == right["signals"]
-        wait_for("the counter of finals", lambda: counters(settings, runtime)["finals"] == len(right["signals"]))
-    live = [decode(settings, settings.live_topic, record.value) for record in _all(stack, settings.live_topic)]
+        await_counters(settings, runtime, {"finals": float(len(right["signals"]))})
+    live = decoded(settings, settings.live_topic, _all(stack, settings.live_topic))
     assert {_key(signal) for signal in signals} <= {_key(signal) for signal in live}
     assert not any(signal["is_final"] for signal in live)
 
@@ -69,19 +74,29 @@ def test_a_job_stopped_with_a_savepoint_and_restored_gives_what_an_undisturbed_o
     stack: RunningStack, tmp_path: Path
 ) -> None:
     settings = stack.own_settings(startup_mode="earliest", **FAST)
-    messages = _market(seed=2)
-    right = expected(tmp_path, settings, messages)
-    middle = len(messages) // 2
-    send(stack, settings, messages[:middle])
-    with running_job(stack, settings) as runtime:
-        stack.consume(settings.signals_topic, _count(len(right["signals"]) // 4))
+    with running_job(stack, settings) as runtime, ThreadPoolExecutor() as pool:
+        messages = _market(seed=2, start=time.time() + 1)
+        fed = pool.submit(feed, settings, _on_time(messages, settings))  # the market does not wait for the upgrade
+        stack.consume(settings.signals_topic, _count(10))
         savepoint = runtime.stop()
-    send(stack, settings, messages[middle:], first_seq=middle)
-    with running_job(stack, settings, restore_from=savepoint):
-        bars = committed(stack, settings, settings.bars_topic, _count(len(right["bars"])))
-        signals = committed(stack, settings, settings.signals_topic, _count(len(right["signals"])))
+        with running_job(stack, settings, restore_from=savepoint):
+            fed.result()
+            right = expected(tmp_path, settings, messages)
+            bars = committed(stack, settings, settings.bars_topic, _count(len(right["bars"])))
+            signals = committed(stack, settings, settings.signals_topic, _count(len(right["signals"])))
     assert without_ingest(bars) == right["bars"]
     assert without_ingest(signals) == right["signals"]
+
+
+def _on_time(messages: list[Message], settings: Settings) -> Iterator[Outgoing]:
+    """Each message when its own time has come."""
+    begin = time.time()
+    with EnvelopeEncoder(settings) as encoder:
+        for number, message in enumerate(messages):
+            kind = kind_of(message)
+            value = encoder.encode(topic_of(kind, settings), wrap(message, seq=number, ingest_ts=message["t"]))
+            due = datetime.fromisoformat(message["t"]).timestamp() - begin
+            yield Outgoing(due, kind, message["S"], lambda _now, value=value: value)  # type: ignore[misc]
 
 
 def _count(number: int) -> Any:

@@ -21,7 +21,7 @@ from ta_pipeline.local.settings import LocalSettings, load_local_settings
 from ta_pipeline.local.stack import Stack
 from ta_pipeline.local.supervisor_config import MARK
 from ta_pipeline.settings import load_settings
-from tests.stack import settings_of
+from tests.stack import settings_of, wait_for
 
 FIRST, SECOND = SecretStr("first"), SecretStr("second")
 
@@ -60,6 +60,16 @@ def pid(stack: Stack) -> int:
     return found
 
 
+def supervisor_of(stack: Stack) -> psutil.Process:
+    return psutil.Process(int(stack.supervisor.layout.pid_file.read_text()))
+
+
+def kill_supervisor(stack: Stack) -> None:
+    supervisor = supervisor_of(stack)
+    supervisor.kill()
+    wait_for("the supervisor has ended", lambda: supervisor not in processes(stack.local))
+
+
 def query(stack: Stack, statement: str) -> list[tuple[object, ...]]:
     with closing(client_of(settings_of(stack))) as client:
         return [tuple(row) for row in client.query(statement).result_rows]
@@ -94,11 +104,31 @@ def test_a_component_whose_configuration_changed_is_restarted(stack: Stack, loca
 
 def test_down_ends_what_a_killed_supervisor_left_behind(stack: Stack, local: LocalSettings) -> None:
     stack.up()
-    psutil.Process(int(stack.supervisor.layout.pid_file.read_text())).kill()
+    kill_supervisor(stack)
     assert len(processes(local)) == 1
     assert len(stack.down()) == 1
     assert processes(local) == []
     assert is_free(local.clickhouse_port)
+
+
+def test_down_ends_a_supervisor_that_no_longer_listens(stack: Stack, local: LocalSettings) -> None:
+    stack.up()
+    stack.supervisor.layout.socket.unlink()
+    assert len(stack.down()) >= 2
+    assert processes(local) == []
+    assert is_free(local.clickhouse_port)
+
+
+def test_up_replaces_what_a_killed_supervisor_left_behind(stack: Stack, local: LocalSettings) -> None:
+    stack.up()
+    orphan = pid(stack)
+    kill_supervisor(stack)
+    stack.up()
+    assert pid(stack) != orphan
+    assert {process.pid for process in processes(local)} == {
+        pid(stack),
+        int(stack.supervisor.layout.pid_file.read_text()),
+    }
 
 
 def test_a_taken_port_is_an_error_that_names_port_holder_and_setting(stack: Stack, local: LocalSettings) -> None:

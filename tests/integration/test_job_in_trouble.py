@@ -1,0 +1,162 @@
+"""The job when its input is bad, late or missing: nothing is lost, nothing closes too early, it stays RUNNING."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import psutil
+
+from ta_pipeline.encoding import EnvelopeEncoder
+from ta_pipeline.envelope import kind_of, topic_of, wrap
+from ta_pipeline.errors import BadRecordError
+from ta_pipeline.settings import Settings
+from tests.jobs import FAST, Message, await_counters, committed, counters, running_job, send
+from tests.messages import BAD, at, cancel, correction, trade
+from tests.stack import RunningStack
+
+CLOSE_SECONDS = 5
+COMMIT_SECONDS = 4
+"""A checkpoint of one second, its commit, and a busy machine."""
+
+
+def test_every_kind_of_bad_input_is_counted_and_kept_and_the_job_runs_on(stack: RunningStack) -> None:
+    settings = stack.own_settings(startup_mode="earliest", **FAST)
+    base = time.time() - 60
+    market: list[Message] = [
+        trade(1, 0, 10.0, t=_at(base)), trade(1, 0, 99.0, t=_at(base)),  # a duplicate
+        trade(2, 0, 10.2, t=_at(base + 1)), trade(3, 0, 10.3, t=_at(base + 2)), trade(4, 0, 11.0, t=_at(base + 20)),
+    ]  # fmt: skip
+    afterwards: list[Message] = [
+        trade(5, 0, 12.0, 50, t=_at(base + 10)),  # 10 s late
+        cancel(2, 0, t=_at(base + 21)), correction(3, 30, 0, 10.4, 300, t=_at(base + 22)),
+        cancel(777, 0, t=_at(base + 23)), trade(6, 0, 11.1, t=_at(base + 24)),
+    ]  # fmt: skip
+    _send_raw(stack, settings, [message for _, message in BAD])
+    send(stack, settings, market)
+    with running_job(stack, settings) as runtime:
+        reasons = [reason for reason, _ in BAD]
+        rejects = committed(stack, settings, settings.rejects_topic, lambda found: len(found) >= len(reasons))
+        assert sorted(record["reason"] for record in rejects) == sorted(reasons)
+        assert all(record["topic"] and record["offset"] >= 0 and record["raw"] for record in rejects)
+
+        committed(stack, settings, settings.bars_topic, lambda found: len(found) >= 3)
+        send(stack, settings, afterwards, first_seq=len(market))
+        (late,) = committed(stack, settings, settings.late_topic, lambda found: len(found) >= 1)
+        assert late["reason"] == "no_such_trade"
+        wanted = {f"rejected_{reason}": float(reasons.count(reason)) for reason in reasons}
+        wanted |= {"late": 1.0, "cancels": 1.0, "corrections": 1.0, "late_no_such_trade": 1.0}
+        await_counters(settings, runtime, wanted)
+        (status,) = runtime.status()
+        assert (status.state, status.restarts) == ("RUNNING", 0)
+
+
+def test_the_last_bar_of_a_quiet_symbol_closes_by_the_clock_within_its_timeout(stack: RunningStack) -> None:
+    settings = stack.own_settings(startup_mode="earliest", **FAST)
+    with running_job(stack, settings) as runtime:
+        sent = time.time()
+        send(stack, settings, [trade(1, 0, 10.0, t=_at(sent))])
+        (bar,) = committed(stack, settings, settings.bars_topic, lambda found: len(found) >= 1, seconds=30)
+        emitted = datetime.fromisoformat(bar["ingest_ts"]).timestamp()
+        assert emitted - sent <= CLOSE_SECONDS + 1.5  # the clock ticks once a second
+        assert time.time() - sent <= CLOSE_SECONDS + 1.5 + COMMIT_SECONDS
+        await_counters(settings, runtime, {"bars_closed_by_clock": 1.0})
+
+
+def test_neither_a_broker_that_stands_still_nor_a_backlog_after_it_closes_a_bar_early(stack: RunningStack) -> None:
+    settings = stack.own_settings(startup_mode="earliest", **FAST)
+    with running_job(stack, settings) as runtime:
+        numbers = iter(range(1, 100_000))
+        broker = _process(stack, "kafka")
+        frozen = time.time()
+        with _standing_still(broker):
+            time.sleep(20)
+        # What the market did meanwhile was kept by its producer, and comes now.
+        send(stack, settings, _ticks(frozen, 20, numbers))
+        send(stack, settings, _ticks(frozen + 20, 2, numbers))
+        _require_whole_seconds(stack, settings, frozen, 20)
+        found = counters(settings, runtime)
+        assert found.get("late", 0) == 0
+        assert [status.state for status in runtime.status()] == ["RUNNING"]
+
+
+def test_a_restart_with_a_backlog_and_a_first_fetch_that_hangs_closes_no_bar_early(stack: RunningStack) -> None:
+    settings = stack.own_settings(startup_mode="earliest", **FAST)
+    numbers = iter(range(1, 100_000))
+    with running_job(stack, settings) as runtime:
+        send(stack, settings, _ticks(time.time() - 2, 2, numbers))
+        savepoint = runtime.stop()
+    begin = time.time()
+    time.sleep(12)  # the clock ticks on, the market too
+    send(stack, settings, _ticks(begin, 12, numbers))
+    broker = _process(stack, "kafka")
+    with running_job(stack, settings, restore_from=savepoint) as runtime:
+        with _standing_still(broker):
+            time.sleep(CLOSE_SECONDS + 2)
+        _require_whole_seconds(stack, settings, begin, 12)
+        assert counters(settings, runtime).get("late", 0) == 0
+
+
+TICKS = 20
+"""Trades a second."""
+
+
+def _ticks(begin: float, seconds: int, numbers: Iterator[int]) -> list[Message]:
+    """An even market of one symbol: `TICKS` trades in each whole second."""
+    first = int(begin) + 1
+    return [
+        trade(next(numbers), 0, 10.0 + tick / 100, t=_at(first + second + tick / TICKS))
+        for second in range(seconds)
+        for tick in range(TICKS)
+    ]
+
+
+def _require_whole_seconds(stack: RunningStack, settings: Settings, begin: float, seconds: int) -> None:
+    """Every second after `begin` has one bar, revision 0, with all of its trades."""
+    ends = {_at(int(begin) + 1 + second + 1) for second in range(seconds)}
+
+    def of_interest(records: Any) -> list[dict[str, Any]]:
+        return [bar for bar in map(orjson.loads, (record.value for record in records)) if bar["event_ts"] in ends]
+
+    records = stack.consume(settings.bars_topic, lambda found: len(of_interest(found)) >= seconds)
+    bars = of_interest(records)
+    assert {bar["event_ts"] for bar in bars} == ends
+    assert {(bar["revision"], bar["count"]) for bar in bars} == {(0, TICKS)}
+
+
+def _process(stack: RunningStack, component: str) -> psutil.Process:
+    (status,) = [line for line in stack.stack.status() if line.name == component]
+    return psutil.Process(status.pid or 0)
+
+
+@contextmanager
+def _standing_still(process: psutil.Process) -> Iterator[None]:
+    """As on a machine that is paused: connections stay open, nothing answers."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def _send_raw(stack: RunningStack, settings: Settings, messages: list[Message | bytes]) -> None:
+    with EnvelopeEncoder(settings) as encoder:
+        for number, message in enumerate(messages):
+            if isinstance(message, bytes):
+                stack.produce(settings.trades_topic, [("AAA", message)])
+                continue
+            try:
+                topic = topic_of(kind_of(message), settings)
+            except BadRecordError:
+                topic = settings.trades_topic
+            envelope = wrap(message, seq=number, ingest_ts=at(0))
+            stack.produce(topic, [(str(message.get("S")), encoder.encode(topic, envelope))])
+
+
+def _at(epoch: float) -> str:
+    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
