@@ -27,19 +27,19 @@ COMMIT_SECONDS = 4
 
 def test_every_kind_of_bad_input_is_counted_and_kept_and_the_job_runs_on(stack: RunningStack) -> None:
     settings = stack.own_settings(startup_mode="earliest", **FAST)
-    base = time.time() - 60
-    market: list[Message] = [
-        trade(1, 0, 10.0, t=_at(base)), trade(1, 0, 99.0, t=_at(base)),  # a duplicate
-        trade(2, 0, 10.2, t=_at(base + 1)), trade(3, 0, 10.3, t=_at(base + 2)), trade(4, 0, 11.0, t=_at(base + 20)),
-    ]  # fmt: skip
-    afterwards: list[Message] = [
-        trade(5, 0, 12.0, 50, t=_at(base + 10)),  # 10 s late
-        cancel(2, 0, t=_at(base + 21)), correction(3, 30, 0, 10.4, 300, t=_at(base + 22)),
-        cancel(777, 0, t=_at(base + 23)), trade(6, 0, 11.1, t=_at(base + 24)),
-    ]  # fmt: skip
     _send_raw(stack, settings, [message for _, message in BAD])
-    send(stack, settings, market)
     with running_job(stack, settings) as runtime:
+        base = time.time() - 25
+        market: list[Message] = [
+            trade(1, 0, 10.0, t=_at(base)), trade(1, 0, 99.0, t=_at(base)),  # a duplicate
+            trade(2, 0, 10.2, t=_at(base + 1)), trade(3, 0, 10.3, t=_at(base + 2)), trade(4, 0, 11.0, t=_at(base + 20)),
+        ]  # fmt: skip
+        afterwards: list[Message] = [
+            trade(5, 0, 12.0, 50, t=_at(base + 10)),  # 10 s late
+            cancel(2, 0, t=_at(base + 21)), correction(3, 30, 0, 10.4, 300, t=_at(base + 22)),
+            cancel(777, 0, t=_at(base + 23)), trade(6, 0, 11.1, t=_at(base + 24)),
+        ]  # fmt: skip
+        send(stack, settings, market)
         reasons = [reason for reason, _ in BAD]
         rejects = committed(stack, settings, settings.rejects_topic, lambda found: len(found) >= len(reasons))
         assert sorted(record["reason"] for record in rejects) == sorted(reasons)
