@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ta_pipeline.errors import FlinkError
 from ta_pipeline.flink_answers import JobSummary
@@ -38,6 +38,7 @@ class LocalRuntime:
         settings: what the job runs with; `environment` must say the same.
         environment: the `TA_*` variables given to the job's client.
         program: the job's file in the repository.
+        arguments: of the program.
         name: the job's name on the cluster; default: `TA_K8S_DEPLOYMENT`.
         timeout_seconds: from the submission to the first completed checkpoint.
         local: where the cluster's configuration lies.
@@ -49,6 +50,7 @@ class LocalRuntime:
         environment: Mapping[str, str],
         *,
         program: str = "flink/job.py",
+        arguments: Sequence[str] = (),
         name: str = "",
         timeout_seconds: float = 120.0,
         local: LocalSettings | None = None,
@@ -56,6 +58,7 @@ class LocalRuntime:
         self._settings = settings
         self._environment = dict(environment)
         self._program = REPOSITORY / program
+        self._arguments = tuple(arguments)
         self.name = name or settings.k8s_deployment
         self._timeout_seconds = timeout_seconds
         self._local = local or load_local_settings()
@@ -75,7 +78,7 @@ class LocalRuntime:
             )
         started = time.monotonic()
         report("submitting")
-        job_id = self._submit(restore_from)
+        job_id = self.submit(restore_from)
         report(f"submitted as {job_id}")
         try:
             self._await_checkpoint(job_id, started, report)
@@ -117,11 +120,12 @@ class LocalRuntime:
             raise FlinkError(f"{self.name} does not run at {self._settings.flink_rest_url}; `ta job run` starts it")
         return running[0]
 
-    def _submit(self, restore_from: str | None) -> str:
+    def submit(self, restore_from: str | None = None) -> str:
+        """Hand the job to the cluster and return its id; whether it runs is for `deploy` to find out."""
         command = ["/usr/bin/env", "bash", str(flink_command()), "run", "--detached"]
         if restore_from:
             command += ["--fromSavepoint", restore_from]
-        command += ["--python", str(self._program)]
+        command += ["--python", str(self._program), *self._arguments]
         environment = {**os.environ, **self._environment, **flink_environment(self._local, java_home())}
         for _ in range(LAUNCHES):
             try:
