@@ -151,8 +151,11 @@ class SymbolEngine:
                 return self._minute(row, now_ms)
 
     def _final(self, row: TickRow, now_ms: int) -> Iterator[Output]:
-        second = Second.of(row)
         self._count("unknown_conditions", row.unknown or 0)
+        if row.end_ms <= self._last_final_ms:
+            yield from self._late_window(row, now_ms)
+            return
+        second = Second.of(row)
         for waiting in self._waiting.unmatched():
             if self._take_back(second, waiting.row):
                 self._waiting.release(waiting)
@@ -188,6 +191,25 @@ class SymbolEngine:
         before = (second.pv, second.vv)
         price, size, mask, event_ms = _trade_of(row)
         second.add_trade(row.trades or "", mask, price, size, event_ms)
+        self._late_volume(second, before)
+        yield from self._revise(second, now_ms)
+
+    def _late_window(self, row: TickRow, now_ms: int) -> Iterator[Output]:
+        """Take in a window behind the newest final one.
+
+        A restored job meets the log with a watermark that begins anew, so what would have been late comes in a window
+        of its own.
+        """
+        self._count("late", row.ticks or 0)
+        if self._last_final_ms + self._settings.out_of_orderness_ms - row.end_ms > self._settings.horizon_ms:
+            yield self._too_late(row, "beyond_horizon", now_ms)
+            return
+        second = self._seconds.get(row.end_ms) or Second(row.end_ms, feed=row.feed)
+        before = (second.pv, second.vv)
+        for trade in (row.trades or "").split(";"):
+            exchange_and_id, mask, price, size = trade.rsplit("|", 3)
+            if exchange_and_id.endswith("|") or not second.has_trade(exchange_and_id):
+                second.add_trade(trade, int(mask), float(price), float(size), row.last_ms or 0)
         self._late_volume(second, before)
         yield from self._revise(second, now_ms)
 

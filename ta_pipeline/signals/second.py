@@ -81,6 +81,10 @@ class Second:
                 self.vv += size
         self.last_ms = max(self.last_ms, event_ms)
 
+    def has_trade(self, name: str) -> bool:
+        """Whether the trade called `name` (`exchange|id`) is in it."""
+        return trade_list.find(self.trades, name) is not None
+
     def remove_trade(self, name: str) -> str | None:
         """Take out the trade called `name`: the sums follow, the four prices stay. Returns the trade, or None."""
         trade = trade_list.find(self.trades, name)

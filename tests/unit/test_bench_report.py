@@ -18,7 +18,8 @@ def test_the_report_gives_medians_with_their_spread_and_the_share_of_the_floor()
 
 
 def test_the_report_says_on_what_machine_and_with_which_settings_and_shows_no_secret() -> None:
-    report = render(load_settings(s3_secret_key="hidden-away"), [], [])
+    settings = load_settings(s3_secret_key="hidden-away")  # noqa: S106
+    report = render(settings, [], [])
     assert "cores" in report
     assert "`TA_DEDUP`=True" in report
     assert "hidden-away" not in report
