@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import psutil
+import pytest
 
 from ta_pipeline.encoding import EnvelopeEncoder
 from ta_pipeline.envelope import kind_of, topic_of, wrap
@@ -18,11 +19,17 @@ from ta_pipeline.errors import BadRecordError
 from ta_pipeline.settings import Settings
 from tests.jobs import FAST, Message, await_counters, committed, counters, running_job, send
 from tests.messages import BAD, at, cancel, correction, trade
-from tests.stack import RunningStack
+from tests.stack import RunningStack, wait_for
 
 CLOSE_SECONDS = 5
 COMMIT_SECONDS = 4
 """A checkpoint of one second, its commit, and a busy machine."""
+
+
+@pytest.fixture(autouse=True)
+def _leave_the_stack_as_it_was(stack: RunningStack) -> Iterator[None]:
+    yield
+    wait_for("the stack is well again", lambda: {line.state for line in stack.stack.status()} == {"ready"}, 60.0)
 
 
 def test_every_kind_of_bad_input_is_counted_and_kept_and_the_job_runs_on(stack: RunningStack) -> None:
