@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ta_pipeline.errors import SettingsError
 
 PREFIX = "TA_"
-TOPIC_NAME = re.compile(r"^[a-zA-Z0-9._-]{1,249}$")
+TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
 class Settings(BaseSettings):
@@ -138,7 +138,7 @@ class Settings(BaseSettings):
     def _topic_name(cls, value: str, info: Any) -> str:
         if value == "" and info.field_name == "status_topic":
             return value
-        if not TOPIC_NAME.match(value) or value in {".", ".."}:
+        if not TOPIC_NAME.fullmatch(value) or value in {".", ".."}:
             raise ValueError("a topic name has 1 to 249 of the characters a-z A-Z 0-9 . _ -")
         return value
 
@@ -202,7 +202,9 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        raise SettingsError(_describe(error)) from None
+        problem = _describe(error)
+    # Outside of the handler: pydantic's error holds the raw values, secrets too, and must not be this one's context.
+    raise SettingsError(problem)
 
 
 def parse_overrides(pairs: list[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ as pandas `rolling(20).std(ddof=0)`. Null before bar N.
 
 from __future__ import annotations
 
+import math
 from array import array
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from ta_pipeline.indicators.state import Numbers, body, pack
 
 
 class Bands(NamedTuple):
-    """The three lines, in the unit of the closes; all None before bar N."""
+    """The three lines, in the unit of the closes; all None before bar N, and when one is too large for a double."""
 
     mid: float | None
     upper: float | None
@@ -60,7 +61,7 @@ class Bollinger:
             return _NO_BANDS
         mid, deviation = mean_and_deviation(closes)
         half = self._width * deviation
-        return Bands(mid, mid + half, mid - half)
+        return Bands(mid, mid + half, mid - half) if mid + half < math.inf else _NO_BANDS
 
     def dump(self) -> array[float]:
         """The state as plain numbers."""

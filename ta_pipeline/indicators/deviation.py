@@ -23,10 +23,13 @@ def deviation(values: Sequence[float]) -> float:
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and population standard deviation (divisor n) of at least one value."""
+    """Mean and population standard deviation (divisor n) of at least one value; infinite beyond a double's range."""
     size = len(values)
     shift = values[-1]
     shifted = [value - shift for value in values]
-    mean = math.fsum(shifted) / size
-    distances = [value - mean for value in shifted]
-    return shift + mean, math.sqrt(math.fsum(map(mul, distances, distances)) / size)
+    try:
+        mean = math.fsum(shifted) / size
+        distances = [value - mean for value in shifted]
+        return shift + mean, math.sqrt(math.fsum(map(mul, distances, distances)) / size)
+    except OverflowError:
+        return math.inf, math.inf

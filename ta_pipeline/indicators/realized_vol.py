@@ -117,7 +117,11 @@ class RealizedVolBars:
 
 
 def _log_return(before: float | None, close: float) -> float:
-    return 0.0 if before is None else math.log(close / before)
+    if before is None:
+        return 0.0
+    ratio = close / before
+    # Two absurd prices may be further apart than a double's range; their logarithms never are.
+    return math.log(ratio) if 0 < ratio < math.inf else math.log(close) - math.log(before)
 
 
 def _deviation(returns: array[float]) -> float | None:

@@ -5,7 +5,8 @@ the trading session began, and over the last minutes whatever the session. Both 
 `pv` = sum(price x size) and `v` = sum(size), and are None while the volume is 0.
 
 Volume may arrive after its window was final, and a cancel takes volume away: `add_late` (pv and v negative for a
-cancel) changes what the next update gives, never what was given.
+cancel) changes what the next update gives, never what was given. Where a cancel leaves less than 1e-10 of a sum, what
+is left is the rounding of fractional sizes and counts as nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from bisect import bisect_left, bisect_right
 
 from ta_pipeline.indicators.state import Numbers, body, optional_int, pack
 from ta_pipeline.sessions import Sessions
+
+_ROUNDING = 1e-10
 
 
 class SessionVwap:
@@ -57,8 +60,7 @@ class SessionVwap:
 
     def _add(self, session: int, pv: float, v: float) -> None:
         if session == self._session:
-            self._pv += pv
-            self._v += v
+            self._pv, self._v = _changed(self._pv, self._v, pv, v)
         else:
             self._session, self._pv, self._v = session, pv, v
 
@@ -109,18 +111,20 @@ class RollingVwap:
         return _ratio(base[1] + pv, base[2] + v)
 
     def add_late(self, end_ms: int, pv: float, v: float) -> None:
-        """Add to the window that ends at `end_ms`, which is made if there is none."""
+        """Add to the window that ends at `end_ms`, which is made if there is none: what left it cannot be cancelled."""
         if pv == 0.0 and v == 0.0:
             return
-        self._base = None
         at = bisect_left(self._ends, float(end_ms))
-        if at == len(self._ends):
+        known = at < len(self._ends) and self._ends[at] == end_ms
+        if v <= 0 and not known:
+            return
+        self._base = None
+        if known:
+            self._pv[at], self._v[at] = _changed(self._pv[at], self._v[at], pv, v)
+        elif at == len(self._ends):
             self._ends.append(end_ms)
             self._pv.append(pv)
             self._v.append(v)
-        elif self._ends[at] == end_ms:
-            self._pv[at] += pv
-            self._v[at] += v
         else:
             self._ends.insert(at, end_ms)
             self._pv.insert(at, pv)
@@ -130,7 +134,7 @@ class RollingVwap:
         """The sums without the newest window; `preview` keeps them, because one second is previewed many times."""
         first = bisect_right(self._ends, float(end_ms - self._window_ms))
         last = bisect_right(self._ends, float(end_ms))
-        return end_ms, math.fsum(self._pv[first:last]), math.fsum(self._v[first:last])
+        return end_ms, _total(self._pv[first:last]), _total(self._v[first:last])
 
     def dump(self) -> array[float]:
         """The state as plain numbers."""
@@ -150,5 +154,18 @@ class RollingVwap:
         self._base = None
 
 
+def _changed(pv: float, v: float, by_pv: float, by_v: float) -> tuple[float, float]:
+    after = v + by_v
+    return (pv + by_pv, after) if by_v >= 0 or after > _ROUNDING * v else (0.0, 0.0)
+
+
+def _total(terms: array[float]) -> float:
+    try:
+        return math.fsum(terms)
+    except (OverflowError, ValueError):  # beyond a double's range: no vwap, until what is absurd has left
+        return math.inf
+
+
 def _ratio(pv: float, v: float) -> float | None:
-    return pv / v if v > 0 else None
+    ratio = pv / v if v > 0 else math.inf
+    return ratio if ratio < math.inf else None

@@ -19,6 +19,7 @@ from ta_pipeline.indicators.set import IndicatorSet, Values
 from ta_pipeline.rows import TickRow
 from ta_pipeline.sessions import Sessions
 from ta_pipeline.settings import Settings
+from ta_pipeline.signals import trades as trade_list
 from ta_pipeline.signals.held import Held, Waiting
 from ta_pipeline.signals.live import LiveSeconds
 from ta_pipeline.signals.outputs import MINUTE, SECOND, Late, Output, Signal
@@ -125,8 +126,8 @@ class SymbolEngine:
             self._count("live_slices_of_a_catch_up", 1)
             return
         values = self._live.preview(second, self._one_second)
-        carried = self._live.quote or self._quotes.as_of(row.end_ms)
-        newest = max(second.last_ms, carried.quote_ms) if quote is not None and carried is not None else second.last_ms
+        carried = self._live.quote_as_of(row.end_ms, self._quotes.as_of(row.end_ms))
+        newest = second.last_ms if carried is None else max(second.last_ms, carried.quote_ms)
         revision = self._live.next_revision(second.end_ms, now_ms, self._settings.live_slice_ms)
         self._count("previews", 1)
         yield self._signal(second, values, carried, now_ms, final=False, revision=revision, last_ms=newest)
@@ -152,14 +153,15 @@ class SymbolEngine:
 
     def _final(self, row: TickRow, now_ms: int) -> Iterator[Output]:
         self._count("unknown_conditions", row.unknown or 0)
-        if row.end_ms <= self._last_final_ms:
+        known = self._seconds.get(row.end_ms)
+        if row.end_ms <= self._last_final_ms or (known is not None and known.revision >= 0):
             yield from self._late_window(row, now_ms)
             return
         second = Second.of(row)
-        for waiting in self._waiting.unmatched():
-            if self._take_back(second, waiting.row):
-                self._waiting.release(waiting)
-                self.changes.held[waiting.number] = None
+        self._take_back_waiting(second)
+        if second.n == 0:
+            # No volume, so no bar: a late trade for this second begins with prices of its own.
+            second.o = second.h = second.l = second.c = None
         self._last_final_ms = max(self._last_final_ms, row.end_ms)
         self._keep(second)
         self._forget_before(row.end_ms - 1)
@@ -191,8 +193,10 @@ class SymbolEngine:
         before = (second.pv, second.vv)
         price, size, mask, event_ms = _trade_of(row)
         second.add_trade(row.trades or "", mask, price, size, event_ms)
+        self._take_back_waiting(second)
         self._late_volume(second, before)
         yield from self._revise(second, now_ms)
+        self._forget_before(row.watermark_ms or 0)
 
     def _late_window(self, row: TickRow, now_ms: int) -> Iterator[Output]:
         """Take in a window behind the newest final one.
@@ -206,11 +210,14 @@ class SymbolEngine:
             return
         second = self._seconds.get(row.end_ms) or Second(row.end_ms, feed=row.feed)
         before = (second.pv, second.vv)
-        for trade in (row.trades or "").split(";"):
-            exchange_and_id, mask, price, size = trade.rsplit("|", 3)
-            if exchange_and_id.endswith("|") or not second.has_trade(exchange_and_id):
-                second.add_trade(trade, int(mask), float(price), float(size), row.last_ms or 0)
+        for trade in trade_list.parse(row.trades or ""):
+            if trade.name is None or not second.has_trade(trade.name):
+                second.add_trade(trade.text, trade.mask, trade.price, trade.size, row.last_ms or 0)
+        self._take_back_waiting(second)
         self._late_volume(second, before)
+        # The final indicators will not have its close: the live ones must not either.
+        self._live.became_final(second)
+        self._live.state_changed()
         yield from self._revise(second, now_ms)
 
     def _cancel(self, held: Held, now_ms: int) -> Iterator[Output]:
@@ -219,7 +226,7 @@ class SymbolEngine:
             yield self._too_late(row, "no_such_trade", now_ms)
             return
         newest = self._newest(row)
-        for second in self._seconds.values():
+        for _, second in sorted(self._seconds.items(), reverse=True):  # an id used again: the newest trade is meant
             if newest - second.end_ms > self._settings.horizon_ms:
                 continue
             before = (second.pv, second.vv)
@@ -232,12 +239,19 @@ class SymbolEngine:
         else:
             self._note(self._waiting.hold_until_final(row))
 
+    def _take_back_waiting(self, second: Second) -> None:
+        """Give the cancels and corrections that came before their trade a look at `second`."""
+        for waiting in self._waiting.unmatched():
+            if self._take_back(second, waiting.row):
+                self._waiting.release(waiting)
+                self.changes.held[waiting.number] = None
+
     def _take_back(self, second: Second, row: TickRow) -> bool:
         """Take the trade that a cancel or correction names out of `second`, and put the corrected one in."""
-        trade = second.remove_trade(row.trades or "|")
-        if trade is None:
+        if row.trades is None or not second.remove_trade(row.trades):
             return False
         if row.kind == "c":
+            self._count("unknown_conditions", row.unknown or 0)
             price, size, mask, _ = _trade_of(row)
             second.add_trade(f"{row.detail}|{mask}|{price}|{size}", mask, price, size, second.last_ms)
             self._count("corrections", 1)

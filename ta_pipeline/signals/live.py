@@ -12,24 +12,34 @@ from ta_pipeline.signals.quotes import Quote
 from ta_pipeline.signals.second import Second
 
 _SECOND_MS = 1_000
+_QUOTES = 8
+"""Seconds whose quotes are kept: those in flight at the default lateness, and some to spare."""
 
 
 class LiveSeconds:
     """Seconds in flight of one symbol, and the copy of the indicators that has taken in all but the newest."""
 
-    __slots__ = ("_ahead", "_applied", "_seconds", "given_out", "quote")
+    __slots__ = ("_ahead", "_applied", "_quotes", "_seconds", "given_out")
 
     def __init__(self) -> None:
         self._seconds: dict[int, Second] = {}
         self._ahead: IndicatorSet | None = None
         self._applied: list[tuple[int, float, float, float]] = []
-        self.quote: Quote | None = None
+        self._quotes: dict[int, Quote] = {}
         self.given_out: dict[int, int] = {}
 
     def take_quote(self, quote: Quote) -> None:
-        """Keep the newest quote."""
-        if self.quote is None or quote.end_ms >= self.quote.end_ms:
-            self.quote = quote
+        """Keep the newest quote of its second, and the seconds that may still be previewed."""
+        self._quotes[quote.end_ms] = quote
+        if len(self._quotes) > _QUOTES:
+            del self._quotes[min(self._quotes)]
+
+    def quote_as_of(self, end_ms: int, final: Quote | None) -> Quote | None:
+        """The newest quote up to `end_ms`; `final` is what the final side knows, and right where it knows as much."""
+        newest = max((end for end in self._quotes if end <= end_ms), default=None)
+        if newest is None or (final is not None and final.end_ms >= newest):
+            return final
+        return self._quotes[newest]
 
     def take_slice(self, part: Second) -> Second:
         """Merge a slice into its second."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 STALE, ONE_SIDED, CROSSED = "stale", "one_sided", "crossed"
 _REMEMBERED = 8
+_MINUTE_MS = 60_000
+_MINUTES_MS = 2 * _MINUTE_MS
+"""How far back minutes are asked for: an updated 1-minute bar comes about half a minute after the first."""
 
 
 class Quote(NamedTuple):
@@ -40,7 +44,10 @@ def derive(quote: Quote, at_ms: int, stale_after_ms: int) -> Derived:
 
 
 class CarriedQuotes:
-    """The newest quote, carried forward, and a few before it for bars that are reported after their end."""
+    """The newest quote, carried forward, and those before it that bars reported after their end may ask for.
+
+    These are the last few, and of the last minutes the one that was in force at the minute's end.
+    """
 
     __slots__ = ("_quotes",)
 
@@ -55,8 +62,18 @@ class CarriedQuotes:
             self._quotes[-1] = quote
         else:
             self._quotes.append(quote)
-            del self._quotes[:-_REMEMBERED]
+            if len(self._quotes) > _REMEMBERED:
+                self._forget()
         return True
+
+    def _forget(self) -> None:
+        newest = self._quotes[-1].end_ms
+        kept: list[Quote] = []
+        for quote, following in pairwise(self._quotes[: 1 - _REMEMBERED]):
+            minute_ms = (following.end_ms - 1) // _MINUTE_MS * _MINUTE_MS
+            if minute_ms >= quote.end_ms and minute_ms >= newest - _MINUTES_MS:
+                kept.append(quote)
+        self._quotes = kept + self._quotes[-_REMEMBERED:]
 
     def as_of(self, end_ms: int) -> Quote | None:
         """Of the latest second that ends at or before `end_ms` and has a quote, the last one."""

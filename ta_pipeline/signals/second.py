@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import orjson
@@ -46,7 +47,8 @@ class Second:
     @property
     def vwap(self) -> float | None:
         """Price x size over size, of the trades that count for it."""
-        return self.pv / self.vv if self.vv > 0 else None
+        vwap = self.pv / self.vv if self.vv > 0 else math.inf
+        return vwap if vwap < math.inf else None
 
     def merge(self, later: Second) -> None:
         """Take in a later slice of the same second."""
@@ -85,14 +87,14 @@ class Second:
         """Whether the trade called `name` (`exchange|id`) is in it."""
         return trade_list.find(self.trades, name) is not None
 
-    def remove_trade(self, name: str) -> str | None:
-        """Take out the trade called `name`: the sums follow, the four prices stay. Returns the trade, or None."""
+    def remove_trade(self, name: str) -> bool:
+        """Take out the trade called `name`: the sums follow, the four prices stay. False: there is none."""
         trade = trade_list.find(self.trades, name)
         if trade is None:
-            return None
+            return False
         self.trades = trade_list.remove(self.trades, trade)
         self.v, self.n, self.pv, self.vv = trade_list.sums(self.trades)
-        return trade
+        return True
 
     def dump(self) -> bytes:
         """Plain values, in the order of the fields."""
@@ -104,4 +106,7 @@ class Second:
     @classmethod
     def load(cls, data: bytes) -> Second:
         """The inverse of `dump`."""
-        return cls(*orjson.loads(data))
+        second = cls(*orjson.loads(data))
+        # JSON has no infinity: a sum too large for a double comes back as null.
+        second.v, second.pv, second.vv = (math.inf if x is None else x for x in (second.v, second.pv, second.vv))
+        return second

@@ -2,13 +2,32 @@
 
 Kept for as long as a cancel or a correction may still speak of one of them. A string, because it is built in SQL,
 carried through the state as it is, and parsed only when it is needed, which is rarely.
+
+The exchange is whatever the record said, `|` and `;` included, so a trade is read from its end: what stands before
+`|id|mask|price|size` is the exchange. The id may be missing; such a trade counts, but nothing can name it.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 HIGH_LOW, OPEN_CLOSE, VOLUME = 2, 1, 4
+
+_NUMBER = r"([0-9.]+(?:[eE][-+]?[0-9]+)?)"
+_TRADE = re.compile(rf"(.*?\|(-?[0-9]*))\|([0-7])\|{_NUMBER}\|{_NUMBER}(?:;|\Z)", re.DOTALL)
+
+
+class Trade(NamedTuple):
+    """One trade of the string; `name` is `exchange|id`, None when it has no id."""
+
+    name: str | None
+    mask: int
+    price: float
+    size: float
+    text: str
+    """As it stands in the string."""
 
 
 class Sums(NamedTuple):
@@ -20,19 +39,24 @@ class Sums(NamedTuple):
     vv: float
 
 
-def find(trades: str, name: str) -> str | None:
-    """The trade called `name` (`exchange|id`), whole, or None."""
-    start = (";" + trades).find(f";{name}|")
-    if start < 0:
+def parse(trades: str) -> Iterator[Trade]:
+    """The trades, in the order of the string."""
+    for match in _TRADE.finditer(trades):
+        name, number, mask, price, size = match.groups()
+        yield Trade(name if number else None, int(mask), float(price), float(size), match[0].removesuffix(";"))
+
+
+def find(trades: str, name: str) -> Trade | None:
+    """The first trade called `name` (`exchange|id`), or None."""
+    if name not in trades:
         return None
-    end = trades.find(";", start)
-    return trades[start:] if end < 0 else trades[start:end]
+    return next((trade for trade in parse(trades) if trade.name == name), None)
 
 
-def remove(trades: str, trade: str) -> str:
-    """The trades without the first one that equals `trade`."""
-    parts = trades.split(";")
-    parts.remove(trade)
+def remove(trades: str, trade: Trade) -> str:
+    """The trades without the first one that stands there as `trade` does."""
+    parts = [part.text for part in parse(trades)]
+    parts.remove(trade.text)
     return ";".join(parts)
 
 
@@ -45,9 +69,7 @@ def sums(trades: str) -> Sums:
     """Sum over all trades, from the trades themselves: nothing is ever subtracted, so nothing drifts."""
     v = pv = vv = 0.0
     n = 0
-    for trade in trades.split(";") if trades else ():
-        _, _, mask_text, price_text, size_text = trade.rsplit("|", 4)
-        mask, price, size = int(mask_text), float(price_text), float(size_text)
+    for _, mask, price, size, _ in parse(trades):
         if not mask & VOLUME:
             v += size
             n += 1
