@@ -175,7 +175,7 @@ def _configuration(local: LocalSettings, settings: Settings) -> dict[str, str | 
         "fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
         # What REST says about metrics is at most this old.
         "metrics.fetcher.update-interval": "2 s",
-        "metrics.reporter.prom.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
+        "metrics.reporter.prom.factory.class": "ta.flink.metrics.LoopbackPrometheusReporterFactory",
     }
 
 
@@ -197,9 +197,9 @@ def _lay_out(local: LocalSettings, home: Path) -> None:
     """Make `lib/`, `plugins/` and the working directories anew."""
     wheel, jars = distribution(), local.jars_dir
     own = [*(jars / "flink-lib").glob("*.jar"), *(jars / "flink-extra").glob("*.jar")]
-    _link(home / "lib", [*(wheel / "lib").glob("*.jar"), *(wheel / "opt").glob("flink-python-*.jar"), *own])
+    shipped = [*(wheel / "opt").glob("flink-python-*.jar"), *(wheel / "plugins" / "metrics-prometheus").glob("*.jar")]
+    _link(home / "lib", [*(wheel / "lib").glob("*.jar"), *shipped, *own])
     _link(home / "plugins" / "s3-fs-hadoop", (jars / "flink-plugins" / "s3-fs-hadoop").glob("*.jar"))
-    _link(home / "plugins" / "metrics-prometheus", (wheel / "plugins" / "metrics-prometheus").glob("*.jar"))
     for name in ("tmp", "log", "pid"):
         (home / name).mkdir(parents=True, exist_ok=True)
 

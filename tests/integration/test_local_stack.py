@@ -74,15 +74,13 @@ def test_up_leaves_nothing_to_create(stack: RunningStack) -> None:
 
 
 def test_all_listen_on_the_loopback_interface_only(stack: RunningStack) -> None:
-    # Flink's Prometheus reporter has no setting for its address.
-    anywhere = {stack.local.jobmanager_metrics_port, stack.local.taskmanager_metrics_port}
     listening = {
         (connection.laddr.port, connection.laddr.ip)
         for process in members(stack)
         for connection in process.net_connections(kind="tcp")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port not in anywhere
+        if connection.status == psutil.CONN_LISTEN
     }
-    assert {port for port, _ in listening} >= set(stack.local.ports().values()) - anywhere
+    assert {port for port, _ in listening} >= set(stack.local.ports().values())
     assert {address for _, address in listening} <= {"127.0.0.1", "::ffff:127.0.0.1"}
 
 
