@@ -3,7 +3,7 @@
 Both decode through the `dead-letter` format (flink/java), so that a record which does not parse is a row that says
 why. Columns of every source table, whatever feeds it:
 
-    symbol, feed, payload ROW<...>     from the envelope
+    symbol, feed, payload.<field>      from the envelope and from Alpaca's record in it
     decode_error, raw_record           why it did not decode; its bytes
     log_topic, log_partition, log_offset   where it stands
     event_ms, event_time, proc_time    Alpaca's `t` in epoch ms (0 when unusable); rowtime; processing time
@@ -23,16 +23,17 @@ from ta_pipeline.settings import Settings
 TRADES, QUOTES, BARS_1M, STATUS = "trades_log", "quotes_log", "bars_1m_log", "status_log"
 
 _PAYLOADS = {
-    TRADES: (
-        "`T` STRING, `i` BIGINT, `x` STRING, `p` DOUBLE, `s` DOUBLE, `c` ARRAY<STRING>, `t` STRING, `z` STRING, "
-        "`oi` BIGINT, `ci` BIGINT, `cp` DOUBLE, `cs` DOUBLE, `cc` ARRAY<STRING>"
-    ),
-    QUOTES: "`T` STRING, `bp` DOUBLE, `bs` DOUBLE, `ap` DOUBLE, `as` DOUBLE, `t` STRING",
-    BARS_1M: (
-        "`T` STRING, `o` DOUBLE, `h` DOUBLE, `l` DOUBLE, `c` DOUBLE, `v` DOUBLE, `vw` DOUBLE, `n` BIGINT, `t` STRING"
-    ),
-    STATUS: "`T` STRING, `sc` STRING, `t` STRING",
-}
+    TRADES: {
+        "T": "STRING", "i": "BIGINT", "x": "STRING", "p": "DOUBLE", "s": "DOUBLE", "c": "ARRAY<STRING>", "t": "STRING",
+        "z": "STRING", "oi": "BIGINT", "ci": "BIGINT", "cp": "DOUBLE", "cs": "DOUBLE", "cc": "ARRAY<STRING>",
+    },
+    QUOTES: {"T": "STRING", "bp": "DOUBLE", "bs": "DOUBLE", "ap": "DOUBLE", "as": "DOUBLE", "t": "STRING"},
+    BARS_1M: {
+        "T": "STRING", "o": "DOUBLE", "h": "DOUBLE", "l": "DOUBLE", "c": "DOUBLE", "v": "DOUBLE", "vw": "DOUBLE",
+        "n": "BIGINT", "t": "STRING",
+    },
+    STATUS: {"T": "STRING", "sc": "STRING", "t": "STRING"},
+}  # fmt: skip
 
 # A source that says nothing about time must not hold the others back: bars and status come when they come.
 _NEVER_HOLDS_BACK = "TO_TIMESTAMP_LTZ(253402300799000, 3)"
@@ -54,6 +55,7 @@ def create_sources(tables: StreamTableEnvironment, settings: Settings, recording
     tables.create_java_temporary_system_function("EVENT_MILLIS", "ta.flink.EventMillis")
     tables.create_java_temporary_system_function("TRADE_RULE", "ta.flink.TradeRule")
     tables.create_java_temporary_system_function("EPOCH_MILLIS", "ta.flink.EpochMillis")
+    tables.create_java_temporary_system_function("ALREADY_SEEN", "ta.flink.AlreadySeen")
     topics = {
         TRADES: settings.trades_topic,
         QUOTES: settings.quotes_topic,
@@ -83,12 +85,13 @@ def _ddl(settings: Settings, table: str, topic: str, options: Mapping[str, str],
             "log_topic STRING METADATA FROM 'topic' VIRTUAL, log_partition INT METADATA FROM 'partition' VIRTUAL, "
             "log_offset BIGINT METADATA FROM 'offset' VIRTUAL"
         )
-    event_ms = f"COALESCE(EVENT_MILLIS(payload.`t`, CAST({settings.max_future_ms} AS BIGINT)), CAST(0 AS BIGINT))"
+    event_ms = f"COALESCE(EVENT_MILLIS(`payload.t`, CAST({settings.max_future_ms} AS BIGINT)), CAST(0 AS BIGINT))"
+    payload = ", ".join(f"`payload.{field}` {kind}" for field, kind in _PAYLOADS[table].items())
     return f"""
         CREATE TEMPORARY TABLE {table} (
           symbol STRING,
           feed STRING,
-          payload ROW<{_PAYLOADS[table]}>,
+          {payload},
           decode_error STRING,
           raw_record BYTES,
           {place},

@@ -24,14 +24,14 @@ _LARGEST = "CAST(1.7976931348623157E308 AS DOUBLE)"
 
 # The first reason that holds is the record's. NULL: the record is usable.
 _COMMON = {
+    "missing_payload": "decode_error = 'payload is missing'",
     "malformed": "decode_error IS NOT NULL",
-    "missing_payload": "payload IS NULL",
-    "missing_type": "payload.`T` IS NULL",
-    "unknown_type": "payload.`T` NOT IN ({types})",
+    "missing_type": "`payload.T` IS NULL",
+    "unknown_type": "`payload.T` NOT IN ({types})",
     "missing_symbol": "symbol IS NULL OR symbol = ''",
-    "missing_timestamp": "payload.`t` IS NULL",
-    "bad_timestamp": "event_ms = 0 AND RFC_3339_MILLIS(payload.`t`) IS NULL",
-    "future_timestamp": "event_ms = 0 AND RFC_3339_MILLIS(payload.`t`) <> 0",
+    "missing_timestamp": "`payload.t` IS NULL",
+    "bad_timestamp": "event_ms = 0 AND RFC_3339_MILLIS(`payload.t`) IS NULL",
+    "future_timestamp": "event_ms = 0 AND RFC_3339_MILLIS(`payload.t`) <> 0",
 }
 
 
@@ -47,32 +47,32 @@ _REASONS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     TRADES: (
         ("t", "x", "c", "clock"),
         {
-            "missing_price": "payload.`T` = 't' AND payload.`p` IS NULL OR payload.`T` = 'c' AND payload.`cp` IS NULL",
-            "missing_size": "payload.`T` = 't' AND payload.`s` IS NULL OR payload.`T` = 'c' AND payload.`cs` IS NULL",
+            "missing_price": "`payload.T` = 't' AND `payload.p` IS NULL OR `payload.T` = 'c' AND `payload.cp` IS NULL",
+            "missing_size": "`payload.T` = 't' AND `payload.s` IS NULL OR `payload.T` = 'c' AND `payload.cs` IS NULL",
             "bad_price": (
-                f"payload.`T` = 't' AND NOT {_positive('payload.`p`')} "
-                f"OR payload.`T` = 'c' AND NOT {_positive('payload.`cp`')}"
+                f"`payload.T` = 't' AND NOT {_positive('`payload.p`')} "
+                f"OR `payload.T` = 'c' AND NOT {_positive('`payload.cp`')}"
             ),
             "bad_size": (
-                f"payload.`T` = 't' AND NOT {_positive('payload.`s`')} "
-                f"OR payload.`T` = 'c' AND NOT {_positive('payload.`cs`')}"
+                f"`payload.T` = 't' AND NOT {_positive('`payload.s`')} "
+                f"OR `payload.T` = 'c' AND NOT {_positive('`payload.cs`')}"
             ),
             "missing_id": (
-                "payload.`T` = 'x' AND payload.`i` IS NULL "
-                "OR payload.`T` = 'c' AND (payload.`oi` IS NULL OR payload.`ci` IS NULL)"
+                "`payload.T` = 'x' AND `payload.i` IS NULL "
+                "OR `payload.T` = 'c' AND (`payload.oi` IS NULL OR `payload.ci` IS NULL)"
             ),
         },
     ),
     QUOTES: (
         ("q", "clock"),
         {
-            "missing_price": "payload.`T` = 'q' AND (payload.`bp` IS NULL OR payload.`ap` IS NULL)",
-            "missing_size": "payload.`T` = 'q' AND (payload.`bs` IS NULL OR payload.`as` IS NULL)",
+            "missing_price": "`payload.T` = 'q' AND (`payload.bp` IS NULL OR `payload.ap` IS NULL)",
+            "missing_size": "`payload.T` = 'q' AND (`payload.bs` IS NULL OR `payload.as` IS NULL)",
             "bad_price": (
-                f"payload.`T` = 'q' AND NOT ({_not_negative('payload.`bp`')} AND {_not_negative('payload.`ap`')})"
+                f"`payload.T` = 'q' AND NOT ({_not_negative('`payload.bp`')} AND {_not_negative('`payload.ap`')})"
             ),
             "bad_size": (
-                f"payload.`T` = 'q' AND NOT ({_not_negative('payload.`bs`')} AND {_not_negative('payload.`as`')})"
+                f"`payload.T` = 'q' AND NOT ({_not_negative('`payload.bs`')} AND {_not_negative('`payload.as`')})"
             ),
         },
     ),
@@ -80,15 +80,15 @@ _REASONS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
         ("b", "u"),
         {
             "missing_price": (
-                "payload.`o` IS NULL OR payload.`h` IS NULL OR payload.`l` IS NULL OR payload.`c` IS NULL"
+                "`payload.o` IS NULL OR `payload.h` IS NULL OR `payload.l` IS NULL OR `payload.c` IS NULL"
             ),
-            "missing_size": "payload.`v` IS NULL",
-            "bad_price": "NOT (" + " AND ".join(_positive(f"payload.`{f}`") for f in "ohlc") + ")"
-            + f" OR payload.`h` < payload.`l` OR NOT {_not_negative('COALESCE(payload.`vw`, CAST(0 AS DOUBLE))')}",
-            "bad_size": f"NOT {_not_negative('payload.`v`')} OR payload.`n` < 0",
+            "missing_size": "`payload.v` IS NULL",
+            "bad_price": "NOT (" + " AND ".join(_positive(f"`payload.{f}`") for f in "ohlc") + ")"
+            + f" OR `payload.h` < `payload.l` OR NOT {_not_negative('COALESCE(`payload.vw`, CAST(0 AS DOUBLE))')}",
+            "bad_size": f"NOT {_not_negative('`payload.v`')} OR `payload.n` < 0",
         },
     ),
-    STATUS: (("s",), {"missing_status": "payload.`sc` IS NULL"}),
+    STATUS: (("s",), {"missing_status": "`payload.sc` IS NULL"}),
 }  # fmt: skip
 
 
@@ -109,22 +109,23 @@ def kept_symbols_sql(settings: Settings) -> str:
 
 def create_ticks(tables: StreamTableEnvironment, settings: Settings, rules: TradeConditions) -> None:
     """Create the views named in this module's docstring."""
-    rule = rule_sql(rules, "payload.`c`", "payload.`z`") if settings.bar_rules == "alpaca" else "0"
+    rule = rule_sql(rules, "`payload.c`", "`payload.z`") if settings.bar_rules == "alpaca" else "0"
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW trades_ok AS
-        SELECT symbol, payload.`x` AS x, payload.`i` AS i, event_ms / {DAY_MS} AS event_day,
-               CASE WHEN payload.`i` IS NULL THEN log_offset END AS nameless,
-               payload.`p` AS p, payload.`s` AS s, {rule} AS rule, feed,
+        SELECT symbol, `payload.x` AS x, `payload.i` AS i, event_ms / {DAY_MS} AS event_day,
+               CASE WHEN `payload.i` >= 0 THEN `payload.i` / 1024 ELSE (`payload.i` + 1) / 1024 - 1 END AS id_block,
+               `payload.p` AS p, `payload.s` AS s, {rule} AS rule, feed,
                log_partition, log_offset, event_ms, event_time, proc_time
         FROM {TRADES}
-        WHERE decode_error IS NULL AND payload.`T` = 't' AND symbol <> '' AND event_ms <> 0
-          AND {_positive("payload.`p`")} AND {_positive("payload.`s`")} AND {kept_symbols_sql(settings)}""")
+        WHERE decode_error IS NULL AND `payload.T` = 't' AND symbol <> '' AND event_ms <> 0
+          AND {_positive("`payload.p`")} AND {_positive("`payload.s`")} AND {kept_symbols_sql(settings)}""")
     once = """
         SELECT * FROM (
-          SELECT *, ROW_NUMBER() OVER (
-            PARTITION BY symbol, event_day, x, i, nameless ORDER BY proc_time ASC) AS occurrence
+          SELECT *, ALREADY_SEEN(i) OVER (
+            PARTITION BY symbol, event_day, x, id_block ORDER BY proc_time
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS repeated
           FROM trades_ok)
-        WHERE occurrence = 1"""
+        WHERE NOT repeated"""
     tables.execute_sql(f"CREATE TEMPORARY VIEW trades_once AS {once if settings.dedup else 'SELECT * FROM trades_ok'}")
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW trades AS
@@ -135,13 +136,13 @@ def create_ticks(tables: StreamTableEnvironment, settings: Settings, rules: Trad
         FROM trades_once""")
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW quotes AS
-        SELECT symbol, payload.`bp` AS bp, payload.`bs` AS bs, payload.`ap` AS ap, payload.`as` AS az, feed,
+        SELECT symbol, `payload.bp` AS bp, `payload.bs` AS bs, `payload.ap` AS ap, `payload.as` AS az, feed,
                log_partition, log_offset, event_ms, event_time, proc_time,
                event_ms / 1000 * 1000 + 1000 AS end_ms, {_late_sql()} AS late
         FROM {QUOTES}
-        WHERE decode_error IS NULL AND payload.`T` = 'q' AND symbol <> '' AND event_ms <> 0
-          AND {_not_negative("payload.`bp`")} AND {_not_negative("payload.`ap`")}
-          AND {_not_negative("payload.`bs`")} AND {_not_negative("payload.`as`")} AND {kept_symbols_sql(settings)}""")
+        WHERE decode_error IS NULL AND `payload.T` = 'q' AND symbol <> '' AND event_ms <> 0
+          AND {_not_negative("`payload.bp`")} AND {_not_negative("`payload.ap`")}
+          AND {_not_negative("`payload.bs`")} AND {_not_negative("`payload.as`")} AND {kept_symbols_sql(settings)}""")
 
 
 def _late_sql() -> str:

@@ -125,7 +125,7 @@ def _owner(node: Node) -> str:
 
 def _role(node: Node) -> str:
     roles = {
-        "Deduplicate": "deduplicate", "WindowAggregate": "window", "TableToDataStream": "stream",
+        "OverAggregate": "deduplicate", "WindowAggregate": "window", "TableToDataStream": "stream",
         "ConstraintEnforcer": "not_null", "WatermarkAssigner": "watermark", "DataStreamToTable": "table",
     }  # fmt: skip
     if node.is_sink:

@@ -105,6 +105,11 @@ def _live(settings: Settings) -> str:
     return _branch(rows.LIVE, {name: f"`{name}`" for name in ("symbol", "end_ms", *columns)}, source)
 
 
+# What a catch-up reads does not cross into Python slice by slice. Seconds twice as old as those that are previewed do:
+# the first preview stands on them.
+_RECENT = f"end_ms > (UNIX_TIMESTAMP() - {2 * rows.CATCH_UP_MS // 1_000}) * 1000"
+
+
 def create_branch_views(tables: object) -> None:
     """The inputs of the windows: a table function takes a view, not a query with a filter."""
     nothing = "CAST(NULL AS {}) AS {}"
@@ -115,11 +120,12 @@ def create_branch_views(tables: object) -> None:
         "CREATE TEMPORARY VIEW quotes_in_time AS SELECT * FROM quotes WHERE NOT late",
         f"""CREATE TEMPORARY VIEW ticks_now AS
             SELECT symbol, end_ms, p, s, mask, conditions_unknown, feed, event_ms, {no_quote},
-                   log_partition, log_offset, CAST(NULL AS BIGINT) AS quote_ms, proc_time FROM trades_in_time
+                   log_partition, log_offset, CAST(NULL AS BIGINT) AS quote_ms, proc_time
+            FROM trades_in_time WHERE {_RECENT}
             UNION ALL
             SELECT symbol, end_ms, {no_trade}, CAST(7 AS INT), CAST(NULL AS INT), CAST(NULL AS STRING),
                    CAST(NULL AS BIGINT), bp, bs, ap, az, log_partition, log_offset, event_ms, proc_time
-            FROM quotes_in_time""",
+            FROM quotes_in_time WHERE {_RECENT}""",
     ):
         tables.execute_sql(statement)  # type: ignore[attr-defined]
 
@@ -147,27 +153,27 @@ def _late_quote(settings: Settings) -> str:
 
 
 def _cancel(settings: Settings, rules: TradeConditions) -> str:
-    rule = rule_sql(rules, "payload.`cc`", "payload.`z`") if settings.bar_rules == "alpaca" else "0"
-    number = "CASE WHEN payload.`T` = 'x' THEN payload.`i` ELSE payload.`oi` END"
-    trade = f"COALESCE(payload.`x`, '') || '|' || CAST({number} AS STRING)"
-    corrected = "COALESCE(payload.`x`, '') || '|' || CAST(payload.`ci` AS STRING)"
+    rule = rule_sql(rules, "`payload.cc`", "`payload.z`") if settings.bar_rules == "alpaca" else "0"
+    number = "CASE WHEN `payload.T` = 'x' THEN `payload.i` ELSE `payload.oi` END"
+    trade = f"COALESCE(`payload.x`, '') || '|' || CAST({number} AS STRING)"
+    corrected = "COALESCE(`payload.x`, '') || '|' || CAST(`payload.ci` AS STRING)"
     columns = {
         "symbol": "symbol", "end_ms": "event_ms / 1000 * 1000 + 1000", "last_ms": "event_ms",
-        "c": "payload.`cp`", "v": "payload.`cs`",
+        "c": "`payload.cp`", "v": "`payload.cs`",
         "mask": f"MOD({rule}, 8)", "unknown": f"{rule} / 8",
         "trades": trade, "detail": corrected, "ticks": "1", "watermark_ms": _WATERMARK, "feed": "feed",
-        "kind": "payload.`T`", "log_topic": "log_topic", **_PLACE,
+        "kind": "`payload.T`", "log_topic": "log_topic", **_PLACE,
     }  # fmt: skip
-    where = f"payload.`T` IN ('x', 'c') AND {reason_sql(TRADES)} IS NULL AND {kept_symbols_sql(settings)}"
+    where = f"`payload.T` IN ('x', 'c') AND {reason_sql(TRADES)} IS NULL AND {kept_symbols_sql(settings)}"
     return _branch(rows.CANCEL, columns, f"{TRADES} WHERE {where}")
 
 
 def _bar_1m(settings: Settings) -> str:
     columns = {
-        "symbol": "symbol", "end_ms": "event_ms + 60000", "o": "payload.`o`", "h": "payload.`h`", "l": "payload.`l`",
-        "c": "payload.`c`", "v": "payload.`v`", "n": "payload.`n`", "pv": "payload.`vw` * payload.`v`",
-        "vv": "CASE WHEN payload.`vw` IS NOT NULL THEN payload.`v` END", "last_ms": "event_ms", "ticks": "1",
-        "feed": "feed", "kind": "payload.`T`", "log_topic": "log_topic", **_PLACE,
+        "symbol": "symbol", "end_ms": "event_ms + 60000", "o": "`payload.o`", "h": "`payload.h`", "l": "`payload.l`",
+        "c": "`payload.c`", "v": "`payload.v`", "n": "`payload.n`", "pv": "`payload.vw` * `payload.v`",
+        "vv": "CASE WHEN `payload.vw` IS NOT NULL THEN `payload.v` END", "last_ms": "event_ms", "ticks": "1",
+        "feed": "feed", "kind": "`payload.T`", "log_topic": "log_topic", **_PLACE,
     }  # fmt: skip
     return _branch(
         rows.BAR_1M, columns, f"{BARS_1M} WHERE {reason_sql(BARS_1M)} IS NULL AND {kept_symbols_sql(settings)}"
@@ -177,7 +183,7 @@ def _bar_1m(settings: Settings) -> str:
 def _status(settings: Settings) -> str:
     columns = {
         "symbol": "symbol", "end_ms": "event_ms", "last_ms": "event_ms", "ticks": "1", "feed": "feed",
-        "kind": "payload.`T`", "detail": "payload.`sc`", "log_topic": "log_topic", **_PLACE,
+        "kind": "`payload.T`", "detail": "`payload.sc`", "log_topic": "log_topic", **_PLACE,
     }  # fmt: skip
     return _branch(
         rows.STATUS, columns, f"{STATUS} WHERE {reason_sql(STATUS)} IS NULL AND {kept_symbols_sql(settings)}"
@@ -185,8 +191,8 @@ def _status(settings: Settings) -> str:
 
 
 def _clock() -> str:
-    columns = {"symbol": "symbol", "end_ms": "event_ms", "last_ms": "event_ms", "kind": "payload.`T`"}
-    return _branch(rows.CLOCK, columns, f"{TRADES} WHERE payload.`T` = 'clock' AND {reason_sql(TRADES)} IS NULL")
+    columns = {"symbol": "symbol", "end_ms": "event_ms", "last_ms": "event_ms", "kind": "`payload.T`"}
+    return _branch(rows.CLOCK, columns, f"{TRADES} WHERE `payload.T` = 'clock' AND {reason_sql(TRADES)} IS NULL")
 
 
 def _reject(table: str) -> str:

@@ -60,7 +60,7 @@ def test_each_topic_has_one_source_and_trades_are_deduplicated_once(nodes: list[
     assert sorted(node.name for node in sources) == [
         "bars_1m_log.source", "quotes_log.source", "status_log.source", "trades_log.source",
     ]  # fmt: skip
-    deduplications = [node for node in nodes if "Deduplicate(" in node.description]
+    deduplications = [node for node in nodes if "ALREADY_SEEN(" in node.description]
     assert [node.name for node in deduplications] == ["trades_log.deduplicate"]
 
 

@@ -2,6 +2,7 @@ package ta.flink;
 
 import java.io.IOException;
 import java.util.Arrays;
+import java.util.List;
 import org.apache.flink.api.common.serialization.DeserializationSchema;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.table.data.GenericRowData;
@@ -21,14 +22,20 @@ final class DeadLetterDeserializer implements DeserializationSchema<RowData> {
 
     private final DeserializationSchema<RowData> inner;
     private final TypeInformation<RowData> type;
-    private final int[] innerPositions;
+    private final int[][] innerPositions;
+    private final List<String> innerNames;
     private final boolean numbered;
 
     DeadLetterDeserializer(
-            DeserializationSchema<RowData> inner, TypeInformation<RowData> type, int[] innerPositions, boolean numbered) {
+            DeserializationSchema<RowData> inner,
+            TypeInformation<RowData> type,
+            int[][] innerPositions,
+            List<String> innerNames,
+            boolean numbered) {
         this.inner = inner;
         this.type = type;
         this.innerPositions = innerPositions;
+        this.innerNames = innerNames;
         this.numbered = numbered;
     }
 
@@ -81,15 +88,28 @@ final class DeadLetterDeserializer implements DeserializationSchema<RowData> {
 
     private RowData row(GenericRowData decoded, String error, byte[] raw, Long line) {
         GenericRowData row = new GenericRowData(innerPositions.length);
+        String problem = error;
+        int errorField = -1;
         for (int i = 0; i < innerPositions.length; i++) {
-            int position = innerPositions[i];
-            switch (position) {
-                case ERROR -> row.setField(i, error == null ? null : StringData.fromString(error));
+            int[] position = innerPositions[i];
+            switch (position[0]) {
+                case ERROR -> errorField = i;
                 case RAW -> row.setField(i, raw);
                 case LINE -> row.setField(i, line);
-                default -> row.setField(i, decoded == null ? null : decoded.getField(position));
+                default -> {
+                    Object value = decoded == null ? null : decoded.getField(position[0]);
+                    if (position.length == 1 || value == null) {
+                        row.setField(i, value);
+                    } else {
+                        row.setField(i, ((GenericRowData) value).getField(position[1]));
+                    }
+                    if (position.length == 2 && value == null && problem == null) {
+                        problem = innerNames.get(position[0]) + " is missing";
+                    }
+                }
             }
         }
+        row.setField(errorField, problem == null ? null : StringData.fromString(problem));
         return row;
     }
 

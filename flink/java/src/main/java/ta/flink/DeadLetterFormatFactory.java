@@ -2,7 +2,9 @@ package ta.flink;
 
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.Set;
 import org.apache.flink.api.common.serialization.DeserializationSchema;
@@ -21,7 +23,6 @@ import org.apache.flink.table.factories.DynamicTableFactory;
 import org.apache.flink.table.factories.Factory;
 import org.apache.flink.table.factories.FactoryUtil;
 import org.apache.flink.table.types.DataType;
-import org.apache.flink.table.types.FieldsDataType;
 import org.apache.flink.table.types.logical.LogicalTypeRoot;
 import org.apache.flink.table.types.logical.RowType;
 
@@ -38,6 +39,10 @@ import org.apache.flink.table.types.logical.RowType;
  *   <li><code>line_no BIGINT</code>: with <code>dead-letter.numbered-lines</code>, the number before the first tab
  *       (recordings on files have no offsets); else NULL.
  * </ul>
+ *
+ * <p>A column <code>a.b</code> is field <code>b</code> of the record's nested <code>a</code>: flat columns are read and
+ * passed on by themselves, where a nested row is copied as a whole by every operator that needs one field of it. A
+ * record without <code>a</code> has the error <code>a is missing</code>.
  */
 public final class DeadLetterFormatFactory implements DeserializationFormatFactory {
 
@@ -109,17 +114,14 @@ public final class DeadLetterFormatFactory implements DeserializationFormatFacto
             RowType outer = (RowType) physicalDataType.getLogicalType();
             List<String> names = outer.getFieldNames();
             List<DataType> types = physicalDataType.getChildren();
-            List<DataTypes.Field> kept = new ArrayList<>();
-            int[] innerPositions = new int[names.size()];
+            Map<String, List<DataTypes.Field>> kept = new LinkedHashMap<>();
+            int[][] innerPositions = new int[names.size()][];
             for (int i = 0; i < names.size(); i++) {
                 switch (names.get(i)) {
-                    case ERROR -> innerPositions[i] = DeadLetterDeserializer.ERROR;
-                    case RAW -> innerPositions[i] = DeadLetterDeserializer.RAW;
-                    case LINE -> innerPositions[i] = DeadLetterDeserializer.LINE;
-                    default -> {
-                        innerPositions[i] = kept.size();
-                        kept.add(DataTypes.FIELD(names.get(i), types.get(i)));
-                    }
+                    case ERROR -> innerPositions[i] = new int[] {DeadLetterDeserializer.ERROR};
+                    case RAW -> innerPositions[i] = new int[] {DeadLetterDeserializer.RAW};
+                    case LINE -> innerPositions[i] = new int[] {DeadLetterDeserializer.LINE};
+                    default -> innerPositions[i] = keep(kept, names.get(i), types.get(i));
                 }
             }
             require(outer, ERROR, LogicalTypeRoot.VARCHAR);
@@ -127,12 +129,27 @@ public final class DeadLetterFormatFactory implements DeserializationFormatFacto
             if (numbered) {
                 require(outer, LINE, LogicalTypeRoot.BIGINT);
             }
-            FieldsDataType innerType = (FieldsDataType) DataTypes.ROW(kept).notNull().bridgedTo(RowData.class);
+            List<DataTypes.Field> innerFields = new ArrayList<>();
+            kept.forEach((name, fields) -> innerFields.add(fields.get(0).getName().equals(name)
+                    ? fields.get(0)
+                    : DataTypes.FIELD(name, DataTypes.ROW(fields).bridgedTo(RowData.class))));
+            DataType innerType = DataTypes.ROW(innerFields).notNull().bridgedTo(RowData.class);
             return new DeadLetterDeserializer(
                     inner.createRuntimeDecoder(context, innerType),
                     context.createTypeInformation(physicalDataType),
                     innerPositions,
+                    List.copyOf(kept.keySet()),
                     numbered);
+        }
+
+        /** Adds a column to the inner type; returns where its value is: a position, or one in the row at another. */
+        private static int[] keep(Map<String, List<DataTypes.Field>> kept, String column, DataType type) {
+            int dot = column.indexOf('.');
+            String outer = dot < 0 ? column : column.substring(0, dot);
+            List<DataTypes.Field> fields = kept.computeIfAbsent(outer, name -> new ArrayList<>());
+            fields.add(DataTypes.FIELD(column.substring(dot + 1), type));
+            int position = List.copyOf(kept.keySet()).indexOf(outer);
+            return dot < 0 ? new int[] {position} : new int[] {position, fields.size() - 1};
         }
 
         @Override

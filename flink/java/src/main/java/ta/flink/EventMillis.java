@@ -1,5 +1,7 @@
 package ta.flink;
 
+import org.apache.flink.table.annotation.DataTypeHint;
+import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.functions.ScalarFunction;
 
 /**
@@ -11,8 +13,20 @@ public final class EventMillis extends ScalarFunction {
 
     private static final long serialVersionUID = 1L;
 
-    public Long eval(String text, Long maxFutureMillis) {
-        Long millis = Rfc3339Millis.parse(text);
-        return millis == null || millis - maxFutureMillis > System.currentTimeMillis() ? null : millis;
+    // The planner writes the call out wherever its result is used: several times for each record.
+    private transient StringData lastText;
+    private transient Long lastMillis;
+
+    public Long eval(@DataTypeHint(value = "STRING", bridgedTo = StringData.class) StringData text, Long maxFutureMillis) {
+        if (text == null) {
+            return null;
+        }
+        if (text != lastText) {
+            Long millis = Rfc3339Millis.parse(text.toString());
+            boolean usable = millis != null && millis - maxFutureMillis <= System.currentTimeMillis();
+            lastMillis = usable ? millis : null;
+            lastText = text;
+        }
+        return lastMillis;
     }
 }
