@@ -1,5 +1,8 @@
 """ClickHouse: numbered migrations from `schema/clickhouse`, applied once each, never changed afterwards.
 
+A migration is recorded after its last statement. One that was interrupted before that runs again from its first, so
+every statement has to be repeatable: `ta_pipeline.clickhouse_ddl`.
+
 `{database}` and `{ttl}` in a migration are filled in, so that the same files make production's tables and the tables
 of a replay (its own database, no TTL: old days must not vanish).
 """
@@ -19,6 +22,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError as DriverError
 
+from ta_pipeline.clickhouse_ddl import ALLOWED, is_repeatable
 from ta_pipeline.errors import ClickHouseError
 from ta_pipeline.settings import Settings
 
@@ -27,6 +31,7 @@ DATABASE = "torghut"
 TTL_DAYS = 30
 _FILE = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_SHOWN = 100
 _JOURNAL = """\
 CREATE TABLE IF NOT EXISTS {database}.schema_migrations
 (number UInt32, name String, checksum String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3))
@@ -129,19 +134,38 @@ def plan(migrations: Iterable[Migration], applied: Mapping[int, str]) -> Migrati
     return MigrationPlan(tuple(m for number, m in sorted(files.items()) if number not in applied), done)
 
 
+def require_repeatable(migrations: Iterable[Migration]) -> None:
+    """Refuse what could not be run again after an interruption; pure.
+
+    Raises:
+        ClickHouseError: a statement is not repeatable; the message has it, and how to write it.
+    """
+    for migration in migrations:
+        for statement in migration.statements(DATABASE, ""):
+            if not is_repeatable(statement):
+                raise ClickHouseError(
+                    f"{migration} could not be run again after an interruption: it is not known that "
+                    f"{_shortened(statement)!r} may be repeated. Write it as one of these: {ALLOWED}; copy rows "
+                    "outside of migrations"
+                )
+
+
 def plan_migrations(settings: Settings, database: str = DATABASE) -> MigrationPlan:
     """What `apply_migrations` would do to `database` now.
 
     Raises:
-        ClickHouseError: ClickHouse refuses or does not answer; or the files do not fit what was applied.
+        ClickHouseError: ClickHouse refuses or does not answer; the files do not fit what was applied; or one that is
+            pending has a statement that is not repeatable.
     """
     name = _checked(database)
     with closing(client_of(settings)) as client:
-        return plan(read_migrations(), _applied(settings, client, name))
+        return _found(settings, client, name)
 
 
 def apply_migrations(settings: Settings, database: str = DATABASE, *, ttl_days: int | None = TTL_DAYS) -> MigrationPlan:
     """Apply what is pending; returns what was found (`pending` has been applied).
+
+    Interrupted at any point, it may be called again.
 
     Args:
         settings: where ClickHouse is.
@@ -149,14 +173,15 @@ def apply_migrations(settings: Settings, database: str = DATABASE, *, ttl_days: 
         ttl_days: rows older than this are dropped by ClickHouse; None keeps them.
 
     Raises:
-        ClickHouseError: a migration failed, the message names it; those before it are applied.
+        ClickHouseError: a migration failed, the message names it; those before it are applied. Nothing is when a
+            pending one has a statement that is not repeatable.
     """
     name = _checked(database)
     with closing(client_of(settings)) as client:
         with _asking(settings, f"creating database {name}"):
             client.command(f"CREATE DATABASE IF NOT EXISTS {name}")
             client.command(_JOURNAL.format(database=name))
-        found = plan(read_migrations(), _applied(settings, client, name))
+        found = _found(settings, client, name)
         ttl = f"TTL toDateTime(event_ts) + INTERVAL {int(ttl_days)} DAY" if ttl_days is not None else ""
         for migration in found.pending:
             with _asking(settings, str(migration)):
@@ -178,6 +203,12 @@ def drop_database(settings: Settings, database: str) -> None:
     name = _checked(database)
     with closing(client_of(settings)) as client, _asking(settings, f"dropping database {name}"):
         client.command(f"DROP DATABASE IF EXISTS {name}")
+
+
+def _found(settings: Settings, client: Client, database: str) -> MigrationPlan:
+    found = plan(read_migrations(), _applied(settings, client, database))
+    require_repeatable(found.pending)
+    return found
 
 
 def _applied(settings: Settings, client: Client, database: str) -> dict[int, str]:
@@ -207,6 +238,11 @@ def _checked(database: str) -> str:
     if not _NAME.match(database):
         raise ClickHouseError(f"{database!r} is not a database name: letters, digits and _ only")
     return database
+
+
+def _shortened(statement: str) -> str:
+    line = " ".join(statement.split())
+    return line if len(line) <= _SHOWN else line[:_SHOWN] + "..."
 
 
 def _first_line(settings: Settings, error: Exception) -> str:

@@ -1,5 +1,5 @@
 -- Final 1-second bars. The newest revision of a key wins; read ta_microbars_latest.
-CREATE TABLE {database}.ta_microbars
+CREATE TABLE IF NOT EXISTS {database}.ta_microbars
 (
     symbol LowCardinality(String),
     event_ts DateTime64(3, 'UTC') COMMENT 'end of the second',

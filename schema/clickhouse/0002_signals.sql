@@ -1,5 +1,5 @@
 -- Final signals, 1-second and 1-minute: seq tells them apart. Columns are null where the signal's group is.
-CREATE TABLE {database}.ta_signals
+CREATE TABLE IF NOT EXISTS {database}.ta_signals
 (
     symbol LowCardinality(String),
     event_ts DateTime64(3, 'UTC') COMMENT 'end of the window',

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,12 @@ import clickhouse_connect
 import pytest
 import requests
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError as DriverError
 from pydantic import SecretStr
 
 from ta_pipeline import clickhouse
 from ta_pipeline.clickhouse import Migration, apply_migrations, client_of, drop_database, plan_migrations
+from ta_pipeline.clickhouse_ddl import is_repeatable
 from ta_pipeline.errors import ClickHouseError
 from ta_pipeline.local.clickhouse_codec import decode_blocks, encode_blocks
 from ta_pipeline.settings import Settings
@@ -22,6 +24,34 @@ from tests.stack import CLICKHOUSE_PASSWORD, RunningStack
 
 ROWS = 100_000
 NOW = datetime.now(UTC).replace(microsecond=0)
+REPEATABLE = [
+    "CREATE TABLE IF NOT EXISTS more (n Int8) ENGINE = Memory",
+    "CREATE TABLE IF NOT EXISTS more AS kept",
+    "CREATE VIEW IF NOT EXISTS more AS SELECT 1",
+    "CREATE OR REPLACE VIEW latest AS SELECT max(n) FROM kept",
+    "CREATE MATERIALIZED VIEW IF NOT EXISTS more TO others AS SELECT n FROM kept",
+    "DROP VIEW IF EXISTS latest",
+    "RENAME TABLE IF EXISTS others TO more",
+    "alter table kept add column if not exists d Decimal(9, 2), comment column m 'first, ''last'' (name)'",
+    "ALTER TABLE kept ADD COLUMN IF NOT EXISTS d Int8, MODIFY ORDER BY (n, d)",
+    "ALTER TABLE kept ADD INDEX IF NOT EXISTS by_name m TYPE minmax /* small, cheap */ GRANULARITY 1",
+    "ALTER TABLE kept DROP COLUMN IF EXISTS p, RENAME COLUMN IF EXISTS m TO `the, name`",
+    "ALTER TABLE kept MODIFY COLUMN m LowCardinality(String)",
+    "ALTER TABLE kept MODIFY TTL at + INTERVAL 60 DAY",
+]
+NOT_REPEATABLE = [
+    "CREATE TABLE more (n Int8) ENGINE = Memory",
+    "CREATE VIEW more AS SELECT 1",
+    "INSERT INTO others SELECT n FROM kept",
+    "DROP VIEW latest",
+    "RENAME TABLE others TO more",
+    "EXCHANGE TABLES kept AND others",
+    "ALTER TABLE kept ADD COLUMN d Int8",
+    "ALTER TABLE kept COMMENT COLUMN m 'name', ADD COLUMN d Int8",
+    "ALTER TABLE kept DROP COLUMN p",
+    "ALTER TABLE kept UPDATE p = p + 1 WHERE 1 SETTINGS mutations_sync = 2",
+    "ALTER TABLE kept REMOVE TTL",
+]
 
 
 @pytest.fixture
@@ -202,13 +232,130 @@ def test_a_failing_migration_is_named_and_those_before_it_stay(
     stack: RunningStack, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = clickhouse.read_migrations()
-    bad = Migration(len(good) + 1, "broken", "CREATE TABLE {database}.broken (n NoSuchType) ENGINE = Memory")
+    bad = Migration(len(good) + 1, "broken", "CREATE TABLE IF NOT EXISTS {database}.broken (n NoSuchType)")
     monkeypatch.setattr(clickhouse, "read_migrations", lambda: (*good, bad))
     with pytest.raises(ClickHouseError, match=r"migration 0004_broken failed at http://.*NoSuchType"):
         apply_migrations(stack.settings, database)
     plan = plan_migrations(stack.settings, database)
     assert [migration.number for migration in plan.applied] == [1, 2, 3]
     assert plan.pending == (bad,)
+
+
+WRITES = 9
+"""Database, journal; table and record; table and record; two views and record."""
+
+
+@pytest.mark.parametrize("done", range(1, WRITES + 2))
+def test_an_interrupted_run_is_run_again_and_loses_nothing(
+    stack: RunningStack, database: str, monkeypatch: pytest.MonkeyPatch, done: int
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) if done <= WRITES else nullcontext():
+        patch.setattr(clickhouse, "client_of", lambda settings: interrupted_after(done, client_of(settings)))
+        apply_migrations(stack.settings, database)
+    with connected(stack, database) as client:
+        has_table = client.query("EXISTS TABLE ta_microbars").result_rows == [(1,)]
+        if has_table:
+            insert(client, "ta_microbars", bar(1.0))
+    assert has_table == (done >= 3)
+
+    apply_migrations(stack.settings, database)
+    assert not plan_migrations(stack.settings, database).pending
+    with connected(stack, database) as client:
+        assert client.query("SELECT number FROM schema_migrations ORDER BY number").result_rows == [(1,), (2,), (3,)]
+        assert client.query("SELECT c FROM ta_microbars_latest").result_rows == [(1.0,)] * has_table
+        assert client.query("SELECT count() FROM ta_signals_latest").result_rows == [(0,)]
+
+
+def interrupted_after(writes: int, client: Client) -> Client:
+    """The real client; Ctrl-C comes as soon as it has done so many writes."""
+    left = writes
+
+    def then_interrupted(write: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal left
+            answer = write(*arguments, **options)
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+            return answer
+
+        return call
+
+    client.command = then_interrupted(client.command)  # type: ignore[method-assign]
+    client.insert = then_interrupted(client.insert)  # type: ignore[method-assign]
+    return client
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO {database}.ta_microbars_copy SELECT * FROM {database}.ta_microbars",
+        "CREATE TABLE {database}.later (n Int8) ENGINE = Memory",
+        "CREATE TABLE IF NOT EXISTS {database}.later ENGINE = Memory AS SELECT * FROM {database}.ta_microbars",
+        "ALTER TABLE {database}.ta_microbars ADD COLUMN IF NOT EXISTS n Int8, DROP COLUMN o",
+    ],
+)
+def test_a_migration_that_could_not_be_repeated_is_refused_before_anything_is_applied(
+    stack: RunningStack, database: str, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    good = clickhouse.read_migrations()
+    bad = Migration(len(good) + 1, "later", statement)
+    monkeypatch.setattr(clickhouse, "read_migrations", lambda: (*good, bad))
+    for attempt in (plan_migrations, apply_migrations):
+        with pytest.raises(ClickHouseError, match=r"0004_later could not be run again .* IF NOT EXISTS") as raised:
+            attempt(stack.settings, database)
+        assert statement.partition("{")[0] in str(raised.value)
+    with connected(stack, database) as client:
+        assert client.query("SHOW TABLES").result_rows == [("schema_migrations",)]
+
+
+@pytest.mark.parametrize("statement", REPEATABLE)
+def test_the_engine_agrees_that_a_statement_may_be_repeated(stack: RunningStack, database: str, statement: str) -> None:
+    assert is_repeatable(statement)
+    with with_tables(stack, database) as client:
+        client.command(statement)
+        once = contents(client)
+        client.command(statement)
+        assert contents(client) == once
+
+
+@pytest.mark.parametrize("statement", NOT_REPEATABLE)
+def test_the_engine_agrees_that_a_statement_may_not_be_repeated(
+    stack: RunningStack, database: str, statement: str
+) -> None:
+    assert not is_repeatable(statement)
+    with with_tables(stack, database) as client:
+        client.command(statement)
+        once = contents(client)
+        try:
+            client.command(statement)
+        except DriverError:
+            return
+        assert contents(client) != once
+
+
+@contextmanager
+def with_tables(stack: RunningStack, database: str) -> Iterator[Client]:
+    """Two tables and a view to make changes to."""
+    with closing(client_of(stack.settings)) as client:
+        client.command(f"CREATE DATABASE {database}")
+    with connected(stack, database) as client:
+        columns = "n Int64, m String, p Float64, at DateTime"
+        client.command(f"CREATE TABLE kept ({columns}) ENGINE = MergeTree ORDER BY n TTL at + INTERVAL 30 DAY")
+        client.command("CREATE TABLE others (n Int64) ENGINE = MergeTree ORDER BY n")
+        client.command("CREATE VIEW latest AS SELECT n FROM kept")
+        client.insert("kept", [[1, "one", 1.5, NOW], [2, "two", 2.5, NOW]], column_names=["n", "m", "p", "at"])
+        yield client
+
+
+def contents(client: Client) -> dict[str, tuple[str, list[Any]]]:
+    """How each table is made and what is in it."""
+    found = {}
+    for (name,) in client.query("SHOW TABLES").result_rows:
+        made = client.query(f"SHOW CREATE TABLE {name}").result_rows[0][0]
+        rows = client.query(f"SELECT * FROM {name} ORDER BY ALL").result_rows  # noqa: S608 - our own tables
+        found[name] = (made, list(rows))
+    return found
 
 
 def test_nobody_there_is_an_error_that_names_the_address(stack: RunningStack) -> None:
