@@ -19,6 +19,9 @@ STATUS = "S"  # one trading status
 CLOCK = "K"  # one tick of the platform's clock
 REJECT = "R"  # one record that cannot be used
 
+CATCH_UP_MS = 10_000
+"""A second that ended longer ago is the past: it is computed, but no preview of it is of use to anyone."""
+
 
 class TickRow(NamedTuple):
     """One row of any branch."""

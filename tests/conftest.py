@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.stack import PORT_OFFSET, RunningStack, running_stack
 
 # Where things lie, not how they behave.
 _KEPT = {"TA_SHARED_DATA", "TA_LOCAL_DIR", "TA_LOCAL_JARS_DIR", PORT_OFFSET}
+
+# A machine that is busy with the stack is slow now and then: that says nothing about the code.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session", autouse=True)

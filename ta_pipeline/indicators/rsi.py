@@ -11,16 +11,19 @@ give 100, losses without gains 0, neither 50.
 
 from __future__ import annotations
 
+import sys
 from array import array
 
 from ta_pipeline.indicators.state import Numbers, body, optional, pack
+
+_LARGEST = sys.float_info.max
 
 
 class Rsi:
     """RSI of `length` changes, 0 to 100.
 
     State: [version, changes taken in (at most N), last close, gain, loss]; gain and loss are sums during the first N
-    changes and averages after.
+    changes (no larger than the largest double) and averages after.
     """
 
     VERSION = 1
@@ -50,8 +53,10 @@ class Rsi:
         gain, loss = (change, 0.0) if change > 0 else (0.0, -change)
         length = self._length
         if self._changes == length:
-            return length, ((length - 1) * self._gain + gain) / length, ((length - 1) * self._loss + loss) / length
-        changes, gain, loss = self._changes + 1, self._gain + gain, self._loss + loss
+            # ((N - 1) * avg + x) / N, without a product that an absurd price takes beyond a double's range for ever.
+            return length, self._gain + (gain - self._gain) / length, self._loss + (loss - self._loss) / length
+        changes = self._changes + 1
+        gain, loss = min(self._gain + gain, _LARGEST), min(self._loss + loss, _LARGEST)
         if changes == length:
             return length, gain / length, loss / length
         return changes, gain, loss
@@ -60,7 +65,7 @@ class Rsi:
         if changes < self._length:
             return None
         total = gain + loss
-        return 100.0 * gain / total if total > 0 else 50.0
+        return 100.0 * (gain / total) if total > 0 else 50.0
 
     def dump(self) -> array[float]:
         """The state as plain numbers."""

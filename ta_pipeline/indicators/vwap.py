@@ -53,9 +53,11 @@ class SessionVwap:
         return _ratio(self._pv + pv, self._v + v) if session == self._session else _ratio(pv, v)
 
     def add_late(self, start_ms: int, pv: float, v: float) -> None:
-        """Take in volume of a window that is final; volume of a session that is over changes nothing."""
+        """Take in volume of a window that is final; one of a session that is over, or not begun, has none to cancel."""
         session = self._sessions.session_of(start_ms)
-        if session is not None and (self._session is None or session >= self._session):
+        if session is None or (v <= 0 and session != self._session):
+            return
+        if self._session is None or session >= self._session:
             self._add(session, pv, v)
 
     def _add(self, session: int, pv: float, v: float) -> None:
@@ -167,5 +169,5 @@ def _total(terms: array[float]) -> float:
 
 
 def _ratio(pv: float, v: float) -> float | None:
-    ratio = pv / v if v > 0 else math.inf
+    ratio = pv / v if 0 < v < math.inf else math.inf
     return ratio if ratio < math.inf else None

@@ -16,10 +16,9 @@ import orjson
 from ta_pipeline import rows
 from ta_pipeline.errors import StateVersionError
 from ta_pipeline.indicators.set import IndicatorSet, Values
-from ta_pipeline.rows import TickRow
+from ta_pipeline.rows import CATCH_UP_MS, TickRow
 from ta_pipeline.sessions import Sessions
 from ta_pipeline.settings import Settings
-from ta_pipeline.signals import trades as trade_list
 from ta_pipeline.signals.held import Held, Waiting
 from ta_pipeline.signals.live import LiveSeconds
 from ta_pipeline.signals.outputs import MINUTE, SECOND, Late, Output, Signal
@@ -29,8 +28,6 @@ from ta_pipeline.signals.second import Second
 VERSION = 1
 _SECOND_MS = 1_000
 _MINUTE_MS = 60_000
-_CATCH_UP_MS = 10_000
-"""A slice whose second ended longer ago than this is not previewed: the job is catching up."""
 _NO_VALUES = Values(*[None] * len(Values._fields))
 _NO_QUOTE = (None, None, None, None, None, None)
 
@@ -112,7 +109,8 @@ class SymbolEngine:
 
     def live(self, row: TickRow, now_ms: int) -> Iterator[Signal]:
         """A live slice: the signal as it would be if the second ended now; none for a second that is final."""
-        if row.end_ms <= self._last_final_ms:
+        known = self._seconds.get(row.end_ms)
+        if row.end_ms <= self._last_final_ms or (known is not None and known.revision >= 0):
             self._count("live_slices_after_final", 1)
             return
         quote = _quote(row)
@@ -121,7 +119,7 @@ class SymbolEngine:
         second = self._live.take_slice(Second.of(row)) if row.ticks else self._live.second(row.end_ms)
         if second is None or not second.is_bar:
             return
-        if now_ms - row.end_ms > _CATCH_UP_MS:
+        if now_ms - row.end_ms > CATCH_UP_MS:
             # Of no use to anyone by now; the final result gives the one live update that every key gets.
             self._count("live_slices_of_a_catch_up", 1)
             return
@@ -158,10 +156,10 @@ class SymbolEngine:
             yield from self._late_window(row, now_ms)
             return
         second = Second.of(row)
+        if known is not None:
+            # Late trades that made no bar, before a restore: the watermark began anew behind them.
+            second.add_missing(known.trades, known.last_ms)
         self._take_back_waiting(second)
-        if second.n == 0:
-            # No volume, so no bar: a late trade for this second begins with prices of its own.
-            second.o = second.h = second.l = second.c = None
         self._last_final_ms = max(self._last_final_ms, row.end_ms)
         self._keep(second)
         self._forget_before(row.end_ms - 1)
@@ -190,7 +188,7 @@ class SymbolEngine:
             yield self._too_late(row, "beyond_horizon", now_ms)
             return
         second = self._seconds.get(row.end_ms) or Second(row.end_ms, feed=row.feed)
-        before = (second.pv, second.vv)
+        before = _volume(second)
         price, size, mask, event_ms = _trade_of(row)
         second.add_trade(row.trades or "", mask, price, size, event_ms)
         self._take_back_waiting(second)
@@ -209,10 +207,8 @@ class SymbolEngine:
             yield self._too_late(row, "beyond_horizon", now_ms)
             return
         second = self._seconds.get(row.end_ms) or Second(row.end_ms, feed=row.feed)
-        before = (second.pv, second.vv)
-        for trade in trade_list.parse(row.trades or ""):
-            if trade.name is None or not second.has_trade(trade.name):
-                second.add_trade(trade.text, trade.mask, trade.price, trade.size, row.last_ms or 0)
+        before = _volume(second)
+        second.add_missing(row.trades or "", row.last_ms or 0)
         self._take_back_waiting(second)
         self._late_volume(second, before)
         # The final indicators will not have its close: the live ones must not either.
@@ -229,7 +225,7 @@ class SymbolEngine:
         for _, second in sorted(self._seconds.items(), reverse=True):  # an id used again: the newest trade is meant
             if newest - second.end_ms > self._settings.horizon_ms:
                 continue
-            before = (second.pv, second.vv)
+            before = _volume(second)
             if self._take_back(second, row):
                 self._late_volume(second, before)
                 yield from self._revise(second, now_ms)
@@ -257,10 +253,14 @@ class SymbolEngine:
             self._count("corrections", 1)
         else:
             self._count("cancels", 1)
+        if second.n == 0 and second.revision < 0:
+            # No volume left, so there never was a bar: a late trade for this second begins with prices of its own.
+            second.o = second.h = second.l = second.c = None
         return True
 
     def _late_volume(self, second: Second, before: tuple[float, float]) -> None:
-        pv, vv = second.pv - before[0], second.vv - before[1]
+        after = _volume(second)
+        pv, vv = after[0] - before[0], after[1] - before[1]
         if pv or vv:
             self._one_second.add_late(second.end_ms, second.end_ms - _SECOND_MS, pv, vv)
             self.changes.indicators_1s = True
@@ -316,8 +316,9 @@ class SymbolEngine:
         self._count("minute_signals", 1)
         minute = Second.of(row)
         quote = self._quotes.as_of(row.end_ms)
+        # Which of its ticks was the newest it does not say; the event time of the record is the minute's start.
         signal = self._signal(
-            minute, values, quote, now_ms, final=True, revision=self._minute_revision, last_ms=row.last_ms or 0
+            minute, values, quote, now_ms, final=True, revision=self._minute_revision, last_ms=row.end_ms
         )
         yield signal._replace(has_bar=False, size=MINUTE, start_ms=start_ms, seq=row.end_ms // _MINUTE_MS)
 
@@ -357,8 +358,8 @@ class SymbolEngine:
     # ---- state
 
     def _newest(self, row: TickRow) -> int:
-        """Newest event time in the log when `row` came."""
-        return (row.watermark_ms or 0) + self._settings.out_of_orderness_ms
+        """Newest event time in the log when `row` came; after a restore the watermark may begin behind it."""
+        return max(row.watermark_ms or 0, self._last_final_ms - 1) + self._settings.out_of_orderness_ms
 
     def _keep(self, second: Second) -> None:
         self._seconds[second.end_ms] = second
@@ -425,6 +426,11 @@ def _quote(row: TickRow) -> Quote | None:
     if row.bid_px is None or row.bid_sz is None or row.ask_px is None or row.ask_sz is None or row.quote_ms is None:
         return None
     return Quote(row.end_ms, row.bid_px, row.bid_sz, row.ask_px, row.ask_sz, row.quote_ms)
+
+
+def _volume(second: Second) -> tuple[float, float]:
+    """What the VWAPs count of a second: only what is in a bar."""
+    return (second.pv, second.vv) if second.revision >= 0 or second.is_bar else (0.0, 0.0)
 
 
 def _trade_of(row: TickRow) -> tuple[float, float, int, int]:

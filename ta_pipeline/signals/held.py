@@ -12,6 +12,7 @@ the same results whatever the branches' timing:
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ import orjson
 
 from ta_pipeline import rows
 from ta_pipeline.rows import TickRow
+from ta_pipeline.signals import trades as trade_list
 
 _QUOTE, _BAR, _BAR_1M, _GIVE_UP, _BEHIND = range(5)
 _CLASS = {rows.QUOTE: _QUOTE, rows.FINAL: _BAR, rows.BAR_1M: _BAR_1M}
@@ -47,7 +49,7 @@ class Held(NamedTuple):
     def load(cls, data: bytes) -> Held:
         """The inverse of `dump`."""
         values = orjson.loads(data)
-        return cls._make([*values[:5], TickRow._make(values[5:])])
+        return cls._make([*values[:5], _with_all_sums(TickRow._make(values[5:]))])
 
 
 class Waiting:
@@ -101,3 +103,17 @@ class Waiting:
         held = Held(at_ms, order, row.log_offset or 0, self._number, due_ms, row)
         insort(self._rows, held)
         return held
+
+
+def _with_all_sums(row: TickRow) -> TickRow:
+    """`row` with the sums that are too large for a double: JSON has no infinity, so they came back as null."""
+    if row.branch == rows.FINAL and row.n and None in (row.v, row.pv, row.vv):
+        sums = trade_list.sums(row.trades or "")
+        return row._replace(
+            v=sums.v if row.v is None else row.v,
+            pv=sums.pv if row.pv is None else row.pv,
+            vv=sums.vv if row.vv is None else row.vv,
+        )
+    if row.branch == rows.BAR_1M and row.pv is None and row.vv is not None:
+        return row._replace(pv=math.inf)
+    return row

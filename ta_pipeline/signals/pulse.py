@@ -94,7 +94,8 @@ class ClockClosings:
 
     def closed(self, end_ms: int, now_ms: int) -> None:
         """A bar that ends at `end_ms` was closed now."""
-        self._open.append((end_ms, now_ms))
+        if now_ms - end_ms <= rows.CATCH_UP_MS:  # an older one was closed by the trades of a catch-up
+            self._open.append((end_ms, now_ms))
 
     def trade(self, event_ms: int) -> None:
         """A trade of `event_ms` was seen."""

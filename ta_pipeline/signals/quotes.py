@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -32,7 +33,10 @@ class Derived(NamedTuple):
 
 
 def derive(quote: Quote, at_ms: int, stale_after_ms: int) -> Derived:
-    """Spread = ask - bid, imbalance = (bid size - ask size) / (bid size + ask size), as seen at `at_ms`."""
+    """Spread = ask - bid, imbalance = (bid size - ask size) / (bid size + ask size), as seen at `at_ms`.
+
+    Sizes whose sum is too large for a double give no imbalance.
+    """
     if at_ms - quote.quote_ms > stale_after_ms:
         return Derived(None, None, STALE)
     _, bid_px, bid_sz, ask_px, ask_sz, _ = quote
@@ -40,7 +44,8 @@ def derive(quote: Quote, at_ms: int, stale_after_ms: int) -> Derived:
         return Derived(None, None, ONE_SIDED)
     if bid_px > ask_px:
         return Derived(None, None, CROSSED)
-    return Derived(ask_px - bid_px, (bid_sz - ask_sz) / (bid_sz + ask_sz), None)
+    total = bid_sz + ask_sz
+    return Derived(ask_px - bid_px, (bid_sz - ask_sz) / total if total < math.inf else None, None)
 
 
 class CarriedQuotes:

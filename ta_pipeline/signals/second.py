@@ -47,7 +47,7 @@ class Second:
     @property
     def vwap(self) -> float | None:
         """Price x size over size, of the trades that count for it."""
-        vwap = self.pv / self.vv if self.vv > 0 else math.inf
+        vwap = self.pv / self.vv if 0 < self.vv < math.inf else math.inf
         return vwap if vwap < math.inf else None
 
     def merge(self, later: Second) -> None:
@@ -83,9 +83,11 @@ class Second:
                 self.vv += size
         self.last_ms = max(self.last_ms, event_ms)
 
-    def has_trade(self, name: str) -> bool:
-        """Whether the trade called `name` (`exchange|id`) is in it."""
-        return trade_list.find(self.trades, name) is not None
+    def add_missing(self, trades: str, event_ms: int) -> None:
+        """Take in those of `trades` (as in `ta_pipeline.signals.trades`) that are not in it; `event_ms`: the newest."""
+        for trade in trade_list.parse(trades):
+            if trade.name is None or trade_list.find(self.trades, trade.name) is None:
+                self.add_trade(trade.text, trade.mask, trade.price, trade.size, event_ms)
 
     def remove_trade(self, name: str) -> bool:
         """Take out the trade called `name`: the sums follow, the four prices stay. False: there is none."""

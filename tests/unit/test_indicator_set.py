@@ -56,7 +56,7 @@ def close_to(got: float | None, expected: float, scale: float) -> bool:
 
 
 @given(series())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_bar_by_bar_equals_pandas_over_the_whole_series(bars: Sequence[Bar]) -> None:
     indicators = new()
     got = [advance(indicators, bar) for bar in bars]
@@ -78,7 +78,7 @@ def test_bar_by_bar_equals_pandas_over_the_whole_series(bars: Sequence[Bar]) -> 
 
 
 @given(series(), st.integers(0, 89))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_state_saved_and_loaded_in_the_middle_gives_the_same_numbers_bit_for_bit(
     bars: Sequence[Bar], place: int
 ) -> None:
@@ -91,7 +91,7 @@ def test_a_state_saved_and_loaded_in_the_middle_gives_the_same_numbers_bit_for_b
 
 
 @given(series())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_preview_is_what_the_next_bar_would_give_and_changes_nothing(bars: Sequence[Bar]) -> None:
     indicators = new()
     for end, close, pv, v in bars:
@@ -102,7 +102,7 @@ def test_a_preview_is_what_the_next_bar_would_give_and_changes_nothing(bars: Seq
 
 
 @given(series())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_copy_goes_its_own_way(bars: Sequence[Bar]) -> None:
     indicators = new()
     for bar in bars:
@@ -114,7 +114,7 @@ def test_a_copy_goes_its_own_way(bars: Sequence[Bar]) -> None:
 
 
 @given(series(seconds=60), closes)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_an_updated_minute_gives_what_it_would_have_given_in_the_first_place(bars: Sequence[Bar], other: float) -> None:
     updated, right = new("1m"), new("1m")
     for end, close, pv, v in bars:

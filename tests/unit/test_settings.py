@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import traceback
+
 import pytest
 
 from ta_pipeline.errors import SettingsError
@@ -49,6 +51,29 @@ def test_a_secret_of_the_wrong_type_is_not_shown_either() -> None:
         load_settings(kafka_password=["s3cr3t"])
     assert "s3cr3t" not in str(raised.value)
     assert "TA_KAFKA_PASSWORD=**********" in str(raised.value)
+
+
+@pytest.mark.parametrize("value", [["s3cr3t"], "s3cr3t"])
+def test_a_secret_is_not_in_what_an_error_carries_along(value: object) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_settings(kafka_password=value, parallelism=0)
+    assert raised.value.__cause__ is None
+    assert raised.value.__context__ is None
+    assert "s3cr3t" not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize("name", ["trades\n", "\ntrades", "trades\r", ".", "..", "", "a" * 250, "trädes"])
+@pytest.mark.parametrize("setting", ["trades_topic", "late_topic"])
+def test_a_name_that_kafka_would_refuse_is_no_topic_name(setting: str, name: str) -> None:
+    with pytest.raises(SettingsError, match=r"1 to 249 of the characters") as raised:
+        load_settings(**{setting: name})
+    assert f"TA_{setting.upper()}={name!r}" in str(raised.value)
+
+
+def test_the_status_topic_may_be_empty_but_not_a_line_break() -> None:
+    assert load_settings(status_topic="").status_topic == ""
+    with pytest.raises(SettingsError, match="TA_STATUS_TOPIC"):
+        load_settings(status_topic="\n")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
+import math
 import random
-from collections import Counter
-from collections.abc import Iterable
 
 import pytest
 from hypothesis import given, settings
@@ -10,106 +9,9 @@ from hypothesis import strategies as st
 
 from ta_pipeline import rows
 from ta_pipeline.errors import StateVersionError
-from ta_pipeline.rows import COLUMNS, TickRow
-from ta_pipeline.sessions import Sessions
-from ta_pipeline.settings import load_settings
-from ta_pipeline.signals.engine import EngineSettings, SymbolEngine
+from ta_pipeline.rows import TickRow
 from ta_pipeline.signals.outputs import Late, Output, Signal
-
-T0 = 1_784_644_200_000  # 2026-07-21 14:30 UTC
-LATENESS_MS = 2_000
-
-
-def end_of(second: int) -> int:
-    return T0 + second * 1_000 + 1_000
-
-
-def row(branch: str, second: int, **columns: object) -> TickRow:
-    fields = {
-        **dict.fromkeys(COLUMNS), "branch": branch, "symbol": "AAA", "end_ms": end_of(second), "feed": "sip",
-        "last_ms": end_of(second) - 100, "log_topic": "trades", "log_partition": 0, "log_offset": second, "ticks": 1,
-    }  # fmt: skip
-    return TickRow._make({**fields, **columns}.values())
-
-
-def bar(second: int, *trades: tuple[int, float, float], branch: str = rows.FINAL, **columns: object) -> TickRow:
-    """A window of trades (id, price, size)."""
-    prices = [price for _, price, _ in trades]
-    value = sum(price * size for _, price, size in trades)
-    size = sum(size for _, _, size in trades)
-    listed = ";".join(f"V|{number}|0|{price}|{size}" for number, price, size in trades)
-    return row(
-        branch, second, o=prices[0], h=max(prices), l=min(prices), c=prices[-1], v=size, n=len(trades), pv=value,
-        vv=size, trades=listed if branch == rows.FINAL else None, unknown=0, ticks=len(trades), **columns,
-    )  # fmt: skip
-
-
-def late(second: int, trade: tuple[int, float, float], watermark: int, mask: int = 0) -> TickRow:
-    number, price, size = trade
-    return row(
-        rows.LATE, second, c=price, v=size, mask=mask, unknown=0, kind="t", trades=f"V|{number}|{mask}|{price}|{size}",
-        watermark_ms=end_of(watermark) - 1, log_offset=1_000 + number,
-    )  # fmt: skip
-
-
-def cancel(number: int, at: int, watermark: int) -> TickRow:
-    return row(
-        rows.CANCEL, at, kind="x", trades=f"V|{number}", watermark_ms=end_of(watermark) - 1, log_offset=2_000 + number
-    )
-
-
-def correction(old: int, new: tuple[int, float, float], at: int, watermark: int) -> TickRow:
-    return row(
-        rows.CANCEL, at, kind="c", trades=f"V|{old}", detail=f"V|{new[0]}", c=new[1], v=new[2], mask=0,
-        watermark_ms=end_of(watermark) - 1, log_offset=3_000 + old,
-    )  # fmt: skip
-
-
-def quote(
-    second: int, bid: float, ask: float, at_ms: int | None = None, sizes: tuple[float, float] = (3, 1)
-) -> TickRow:
-    return row(
-        rows.QUOTE, second, bid_px=bid, ask_px=ask, bid_sz=sizes[0], ask_sz=sizes[1],
-        quote_ms=end_of(second) - 10 if at_ms is None else at_ms,
-    )  # fmt: skip
-
-
-class Bench:
-    """An engine with its counters, and the watermark at which things happen."""
-
-    def __init__(self, *, live: bool = False) -> None:
-        self.counts: Counter[str] = Counter()
-        self.settings = EngineSettings.of(load_settings(), live=live)
-        self.engine = self.new()
-
-    def new(self) -> SymbolEngine:
-        return SymbolEngine("AAA", self.settings, Sessions("extended"), self._count)
-
-    def hold(self, *held: TickRow) -> None:
-        for item in held:
-            self.engine.hold(item)
-
-    def until(self, second: int) -> list[Output]:
-        """Everything that is due when the watermark passes the end of `second`."""
-        return list(self.engine.take(end_of(second) - 1, end_of(second) + LATENESS_MS))
-
-    def give(self, second: int, *held: TickRow) -> list[Output]:
-        self.hold(*held)
-        return self.until(second)
-
-    def reload(self) -> None:
-        """Save, and go on in a new engine."""
-        old, self.engine = self.engine, self.new()
-        seconds = [state for end in range(200) if (state := old.second_state(end_of(end)))]
-        held = [item.dump() for item in old._waiting._rows]
-        self.engine.load(old.symbol_state(), old.indicators_1s_state(), old.indicators_1m_state(), seconds, held)
-
-    def _count(self, name: str, number: int) -> None:
-        self.counts[name] += number
-
-
-def bars_of(outputs: Iterable[Output]) -> list[Signal]:
-    return [output for output in outputs if isinstance(output, Signal) and output.has_bar]
+from tests.unit.signals.bench import Bench, bar, bars_of, cancel, correction, end_of, late, minute, quote, row
 
 
 def test_a_final_window_gives_a_bar_and_a_signal_with_seq_and_newest_trade() -> None:
@@ -313,12 +215,129 @@ def _run(shuffle: int | None, reload_after: frozenset[int] = frozenset()) -> lis
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_order_in_which_branches_arrive_between_two_watermarks_does_not_matter(seed: int) -> None:
     assert _run(seed) == _run(None)
 
 
 @given(st.frozensets(st.integers(0, 11)))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_state_saved_and_loaded_anywhere_gives_the_same_outputs(places: frozenset[int]) -> None:
     assert _run(None, places) == _run(None)
+
+
+def live_slice(second: int, *trades: tuple[int, float, float], **columns: object) -> TickRow:
+    return bar(second, *trades, branch=rows.LIVE, **columns)
+
+
+def quoted(bid: float, at_ms: int) -> dict[str, object]:
+    """The columns of a quote in a live slice."""
+    return {"bid_px": bid, "bid_sz": 3.0, "ask_px": bid + 0.5, "ask_sz": 1.0, "quote_ms": at_ms}
+
+
+def quote_slice(second: int, bid: float, at_ms: int) -> TickRow:
+    return row(rows.LIVE, second, ticks=0, last_ms=None, **quoted(bid, at_ms))
+
+
+def test_a_live_preview_of_an_older_second_takes_the_quote_as_of_that_second() -> None:
+    bench = Bench(live=True)
+    list(bench.engine.live(quote_slice(0, 9.0, end_of(0) - 500), end_of(0)))
+    list(bench.engine.live(quote_slice(1, 8.0, end_of(1) - 500), end_of(1)))
+    (older,) = bench.engine.live(live_slice(0, (1, 10.0, 100)), end_of(1))
+    (newer,) = bench.engine.live(live_slice(1, (2, 10.0, 100)), end_of(1))
+    assert (older.bid_px, newer.bid_px) == (9.0, 8.0)
+
+
+def test_a_live_preview_takes_the_final_quote_where_the_final_side_knows_more() -> None:
+    bench = Bench(live=True)
+    list(bench.engine.live(quote_slice(0, 9.0, end_of(0) - 500), end_of(0)))
+    bench.give(0, quote(0, 9.2, 9.6))
+    (preview,) = bench.engine.live(live_slice(1, (1, 10.0, 100)), end_of(1))
+    assert (preview.bid_px, preview.ask_px) == (9.2, 9.6)
+
+
+def test_a_live_update_is_as_new_as_the_newest_tick_in_it_trade_or_quote() -> None:
+    bench = Bench(live=True)
+    trade_ms, quote_ms = end_of(0) - 800, end_of(0) - 300
+    (with_trade,) = bench.engine.live(live_slice(0, (1, 10.0, 100), last_ms=trade_ms), end_of(0) - 700)
+    (with_quote,) = bench.engine.live(quote_slice(0, 9.0, quote_ms), end_of(0) - 200)
+    (with_older_trade,) = bench.engine.live(live_slice(0, (2, 10.0, 1), last_ms=trade_ms + 1), end_of(0) - 100)
+    assert [update.last_ms for update in (with_trade, with_quote, with_older_trade)] == [trade_ms, quote_ms, quote_ms]
+
+
+def minutes_of(outputs: list[Output]) -> list[Signal]:
+    return [output for output in outputs if isinstance(output, Signal) and output.size == "PT1M"]
+
+
+def test_a_minute_bar_gives_a_signal_at_its_end_without_a_bar() -> None:
+    bench = Bench()
+    (signal,) = minutes_of(bench.give(60, minute(0, 10.0, vwap=9.5)))
+    assert (signal.event_ms, signal.start_ms, signal.seq) == (end_of(59), end_of(-1), end_of(59) // 60_000)
+    assert (signal.is_final, signal.has_bar, signal.has_signal, signal.revision) == (True, False, True, 0)
+    assert (signal.c, signal.vwap_session, signal.bars) == (10.0, 9.5, 1)
+
+
+def test_a_minute_signal_is_as_new_as_the_end_of_its_bar() -> None:
+    bench = Bench()
+    first = minute(0, 10.0, vwap=9.5)
+    assert first.last_ms == end_of(-1)  # the event time of the record is the minute's start
+    (signal,) = minutes_of(bench.give(60, first))
+    (again,) = minutes_of(bench.give(90, minute(0, 11.0, vwap=9.6, kind="u", log_offset=1)))
+    assert (signal.last_ms, again.last_ms) == (signal.event_ms, signal.event_ms)
+
+
+def test_a_minute_updated_half_a_minute_later_carries_the_quote_as_of_its_end() -> None:
+    bench = Bench()
+    bench.hold(minute(0, 10.0, vwap=9.5))
+    outputs: list[Output] = []
+    for second in range(120):
+        outputs += bench.give(second, quote(second, 10.0 + second, 10.5 + second))
+        if second == 60:
+            bench.reload()
+        if second == 90:
+            outputs += bench.give(second, minute(0, 11.0, vwap=9.6, kind="u", log_offset=1))
+    first, updated = minutes_of(outputs)
+    assert (first.revision, updated.revision, updated.c) == (0, 1, 11.0)
+    assert first.bid_px == updated.bid_px == 69.0  # of the second that ends with the minute
+    assert first.spread == updated.spread == 0.5
+
+
+absurd_prices = st.floats(min_value=5e-324, max_value=1.7976931348623157e308)
+sizes = st.floats(min_value=1e-9, max_value=1e300)
+absurd_trades = st.tuples(absurd_prices, sizes)
+
+
+@given(
+    st.lists(st.lists(absurd_trades, min_size=1, max_size=3), min_size=1, max_size=30),
+    st.frozensets(st.integers(0, 29)),
+)
+@settings(max_examples=60)
+def test_absurd_prices_give_finite_numbers_or_none_and_never_stop_the_job(
+    seconds: list[list[tuple[float, float]]], reload_after: frozenset[int]
+) -> None:
+    bench = Bench(live=True)
+    outputs: list[Output] = []
+    for second, trades in enumerate(seconds):
+        numbered = [(10 * second + number, price, size) for number, (price, size) in enumerate(trades)]
+        outputs += bench.engine.live(live_slice(second, *numbered), end_of(second))
+        bench.hold(bar(second, *numbered), minute(second, trades[0][0], vwap=trades[-1][0], size=trades[0][1]))
+        if second in reload_after:
+            bench.reload()
+        outputs += bench.until(second)
+        if second % 3 == 2:
+            after = second + 2
+            outputs += bench.give(after, late(second - 1, (10 * second + 9, *trades[-1]), watermark=second))
+            outputs += bench.give(after, cancel(10 * second, at=second, watermark=second))
+    outputs += bench.until(60 * len(seconds))
+    assert {output.size for output in outputs if isinstance(output, Signal)} == {"PT1S", "PT1M"}
+    for output in outputs:
+        numbers = [value for value in output if isinstance(value, float)]
+        assert all(math.isfinite(number) for number in numbers), output
+
+
+def test_sums_that_are_infinite_stay_so_when_their_row_waits_through_a_restore() -> None:
+    bench, undisturbed = Bench(), Bench()
+    for each in (bench, undisturbed):
+        each.hold(bar(0, (1, 1.7e308, 100.0)), bar(1, (2, 10.0, 100.0)), minute(0, 10.0, vwap=1.7e308))
+    bench.reload()
+    assert bench.until(60) == undisturbed.until(60)
