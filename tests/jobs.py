@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from ta_pipeline.clock import Clock
 from ta_pipeline.compute import OUTPUTS, compute
 from ta_pipeline.decode import OutputDecoder
 from ta_pipeline.encoding import EnvelopeEncoder
-from ta_pipeline.envelope import kind_of, topic_of, wrap
+from ta_pipeline.envelope import kind_of, rfc3339, topic_of, wrap
+from ta_pipeline.feed import Outgoing
 from ta_pipeline.flink_rest import FlinkRest
-from ta_pipeline.local.runtime import LocalRuntime
+from ta_pipeline.local.runtime import LocalRuntime, table_runtime
 from ta_pipeline.settings import Settings
+from ta_pipeline.simulator import Market
 from tests.messages import read_records, write_recording
 from tests.stack import Record, RunningStack, variables_of
 
@@ -37,6 +40,38 @@ def running_job(stack: RunningStack, settings: Settings, *, restore_from: str | 
         yield runtime
     finally:
         runtime.cancel()
+
+
+@contextmanager
+def running_table_job(stack: RunningStack, settings: Settings) -> Iterator[LocalRuntime]:
+    """The table job RUNNING with a completed checkpoint; cancelled at the end."""
+    runtime = table_runtime(settings, variables_of(settings), stack.local)
+    try:
+        runtime.deploy()
+        yield runtime
+    finally:
+        runtime.cancel()
+
+
+def simulated(symbols: int, rate: float, seconds: float, seed: int, start: float) -> list[Message]:
+    """Trades and quotes of a simulated market from `start` (epoch seconds) on, without late reports."""
+    market = Market(symbols=symbols, rate=rate, seconds=seconds, seed=seed).messages()
+    return [
+        {**message, "t": rfc3339(start + offset)}
+        for offset, message, late in market
+        if not late and message["T"] in {"t", "q"}
+    ]
+
+
+def on_time(messages: Iterable[Message], settings: Settings) -> Iterator[Outgoing]:
+    """Each message when its own time has come, for `ta_pipeline.feed.send`."""
+    begin = time.time()
+    with EnvelopeEncoder(settings) as encoder:
+        for number, message in enumerate(messages):
+            kind = kind_of(message)
+            value = encoder.encode(topic_of(kind, settings), wrap(message, seq=number, ingest_ts=message["t"]))
+            due = datetime.fromisoformat(message["t"]).timestamp() - begin
+            yield Outgoing(due, kind, message["S"], lambda _now, value=value: value)  # type: ignore[misc]
 
 
 @contextmanager

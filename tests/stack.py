@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
+import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from ta_pipeline.kafka_admin import ensure_topics
@@ -86,6 +87,27 @@ class RunningStack:
         if schemas:
             ensure_schemas(settings)
         return settings
+
+    def process(self, component: str) -> psutil.Process:
+        """The process of a component as it is now."""
+        (line,) = [line for line in self.stack.status() if line.name == component]
+        assert line.pid is not None, f"{component} is {line.state}"
+        return psutil.Process(line.pid)
+
+    def kill(self, component: str) -> float:
+        """End a component as `kill -9` does, whatever it is at; returns when, in epoch seconds."""
+        process = self.process(component)
+        at = time.time()
+        process.kill()
+        return at
+
+    def await_ready(self, timeout_seconds: float = 90.0) -> None:
+        """Wait until every component is ready, those included that the supervisor had to start again."""
+
+        def left() -> dict[str, str]:
+            return {line.name: line.detail or line.state for line in self.stack.status() if line.state != "ready"}
+
+        wait_for("every component is ready again", lambda: not left(), timeout_seconds)
 
     def produce(self, topic: str, records: Iterable[tuple[str, bytes]], partition: int = 0) -> None:
         """Write key and value pairs, all acknowledged when this returns."""
