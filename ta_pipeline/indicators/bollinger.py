@@ -14,7 +14,7 @@ from array import array
 from typing import NamedTuple
 
 from ta_pipeline.indicators.deviation import mean_and_deviation
-from ta_pipeline.indicators.state import Numbers, body, pack
+from ta_pipeline.indicators.state import Columns, Indicator, Numbers, body
 
 
 class Bands(NamedTuple):
@@ -28,7 +28,7 @@ class Bands(NamedTuple):
 _NO_BANDS = Bands(None, None, None)
 
 
-class Bollinger:
+class Bollinger(Indicator):
     """Bands of `length` closes, `width` standard deviations wide; recomputed from the window at every close.
 
     State: [version, the last closes (at most N), oldest first].
@@ -61,11 +61,13 @@ class Bollinger:
             return _NO_BANDS
         mid, deviation = mean_and_deviation(closes)
         half = self._width * deviation
-        return Bands(mid, mid + half, mid - half) if mid + half < math.inf else _NO_BANDS
+        upper = mid + half
+        return Bands(mid, upper, mid - half) if upper < math.inf else _NO_BANDS
 
-    def dump(self) -> array[float]:
-        """The state as plain numbers."""
-        return pack(self.VERSION) + self._closes
+    def dump_to(self, head: list[float]) -> Columns:
+        """See `Indicator`."""
+        head.append(self.VERSION)
+        return (self._closes,)
 
     def load(self, numbers: Numbers) -> None:
         """Take over a dump.

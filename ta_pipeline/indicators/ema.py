@@ -9,12 +9,10 @@ smoothing constant 2 / (N + 1) is the one of Appel, "Technical Analysis: Power T
 
 from __future__ import annotations
 
-from array import array
-
-from ta_pipeline.indicators.state import Numbers, body, optional, pack
+from ta_pipeline.indicators.state import Columns, Indicator, Numbers, body, optional, or_nan
 
 
-class Ema:
+class Ema(Indicator):
     """EMA of `length` values, in the unit of the values.
 
     State: [version, ema].
@@ -38,9 +36,10 @@ class Ema:
         value = self.value
         return x if value is None else value + self._alpha * (x - value)
 
-    def dump(self) -> array[float]:
-        """The state as plain numbers."""
-        return pack(self.VERSION, self.value)
+    def dump_to(self, head: list[float]) -> Columns:
+        """See `Indicator`."""
+        head += (self.VERSION, or_nan(self.value))
+        return ()
 
     def load(self, numbers: Numbers) -> None:
         """Take over a dump.

@@ -10,11 +10,10 @@ each EMA is (`ta_pipeline.indicators.ema`).
 
 from __future__ import annotations
 
-from array import array
 from typing import NamedTuple
 
 from ta_pipeline.indicators.ema import Ema
-from ta_pipeline.indicators.state import Numbers, body, optional, pack
+from ta_pipeline.indicators.state import Columns, Indicator, Numbers, body, optional, or_nan
 
 
 class MacdValues(NamedTuple):
@@ -27,7 +26,7 @@ class MacdValues(NamedTuple):
     hist: float
 
 
-class Macd:
+class Macd(Indicator):
     """MACD(fast, slow, signal); it owns the fast and slow EMA, so nobody needs to compute them twice.
 
     State: [version, fast ema, slow ema, signal ema].
@@ -55,9 +54,11 @@ class Macd:
         signal = self._signal.preview(macd)
         return MacdValues(fast, slow, macd, signal, macd - signal)
 
-    def dump(self) -> array[float]:
-        """The state as plain numbers."""
-        return pack(self.VERSION, self._fast.value, self._slow.value, self._signal.value)
+    def dump_to(self, head: list[float]) -> Columns:
+        """See `Indicator`."""
+        fast, slow, signal = or_nan(self._fast.value), or_nan(self._slow.value), or_nan(self._signal.value)
+        head += (self.VERSION, fast, slow, signal)
+        return ()
 
     def load(self, numbers: Numbers) -> None:
         """Take over a dump.

@@ -16,10 +16,10 @@ from array import array
 from bisect import bisect_right
 
 from ta_pipeline.indicators.deviation import deviation
-from ta_pipeline.indicators.state import Numbers, body, optional, pack
+from ta_pipeline.indicators.state import Columns, Indicator, Numbers, body, optional, or_nan
 
 
-class RealizedVol:
+class RealizedVol(Indicator):
     """Over the returns between bars that BOTH end in (end_ms - window_ms, end_ms].
 
     State: [version, last close, the ends, the returns], two columns of the same length, oldest first; the return of
@@ -44,18 +44,22 @@ class RealizedVol:
         self._ends.append(end_ms)
         self._returns.append(returned)
         self._close = close
-        return _deviation(self._returns[1:])
+        returns = self._returns.tolist()
+        del returns[0]
+        return _deviation(returns)
 
     def preview(self, end_ms: int, close: float) -> float | None:
         """What `update(end_ms, close)` would return."""
         expired = bisect_right(self._ends, float(end_ms - self._window_ms))
-        returns = self._returns[expired:]
+        returns = self._returns[expired:].tolist()
         returns.append(_log_return(self._close, close))
-        return _deviation(returns[1:])
+        del returns[0]
+        return _deviation(returns)
 
-    def dump(self) -> array[float]:
-        """The state as plain numbers."""
-        return pack(self.VERSION, self._close) + self._ends + self._returns
+    def dump_to(self, head: list[float]) -> Columns:
+        """See `Indicator`."""
+        head += (self.VERSION, or_nan(self._close))
+        return self._ends, self._returns
 
     def load(self, numbers: Numbers) -> None:
         """Take over a dump; bars outside a window that is now shorter leave with the next update.
@@ -70,7 +74,7 @@ class RealizedVol:
         self._returns = array("d", columns[middle:])
 
 
-class RealizedVolBars:
+class RealizedVolBars(Indicator):
     """Over the returns between the last `bars` closes, whatever time lies between them.
 
     State: [version, last close, the last returns (at most bars - 1), oldest first].
@@ -88,11 +92,11 @@ class RealizedVolBars:
         """Take in the next close, above 0."""
         self._returns = self._next(close)
         self._close = close
-        return _deviation(self._returns)
+        return _deviation(self._returns.tolist())
 
     def preview(self, close: float) -> float | None:
         """What `update(close)` would return."""
-        return _deviation(self._next(close))
+        return _deviation(self._next(close).tolist())
 
     def _next(self, close: float) -> array[float]:
         if self._close is None:
@@ -101,9 +105,10 @@ class RealizedVolBars:
         returns.append(_log_return(self._close, close))
         return returns
 
-    def dump(self) -> array[float]:
-        """The state as plain numbers."""
-        return pack(self.VERSION, self._close) + self._returns
+    def dump_to(self, head: list[float]) -> Columns:
+        """See `Indicator`."""
+        head += (self.VERSION, or_nan(self._close))
+        return (self._returns,)
 
     def load(self, numbers: Numbers) -> None:
         """Take over a dump.
@@ -124,5 +129,5 @@ def _log_return(before: float | None, close: float) -> float:
     return math.log(ratio) if 0 < ratio < math.inf else math.log(close) - math.log(before)
 
 
-def _deviation(returns: array[float]) -> float | None:
+def _deviation(returns: list[float]) -> float | None:
     return deviation(returns) if len(returns) >= 2 else None

@@ -12,14 +12,13 @@ give 100, losses without gains 0, neither 50.
 from __future__ import annotations
 
 import sys
-from array import array
 
-from ta_pipeline.indicators.state import Numbers, body, optional, pack
+from ta_pipeline.indicators.state import Columns, Indicator, Numbers, body, optional, or_nan
 
 _LARGEST = sys.float_info.max
 
 
-class Rsi:
+class Rsi(Indicator):
     """RSI of `length` changes, 0 to 100.
 
     State: [version, changes taken in (at most N), last close, gain, loss]; gain and loss are sums during the first N
@@ -67,9 +66,10 @@ class Rsi:
         total = gain + loss
         return 100.0 * (gain / total) if total > 0 else 50.0
 
-    def dump(self) -> array[float]:
-        """The state as plain numbers."""
-        return pack(self.VERSION, self._changes, self._close, self._gain, self._loss)
+    def dump_to(self, head: list[float]) -> Columns:
+        """See `Indicator`."""
+        head += (self.VERSION, self._changes, or_nan(self._close), self._gain, self._loss)
+        return ()
 
     def load(self, numbers: Numbers) -> None:
         """Take over a dump.

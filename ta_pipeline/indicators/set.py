@@ -2,12 +2,12 @@
 
 The bytes of a state are little-endian float64, in this order (NaN: not there yet):
 
-    layout version | timeframe in milliseconds | bars | end of the newest bar | indicators | before
+    layout version | timeframe in milliseconds | bars | end of the newest bar | indicators | columns | before
 
 `indicators` is, for each of MACD, RSI, Bollinger, session VWAP, rolling VWAP, realized volatility and (1m only)
-realized volatility by bars, the count of numbers that follow and the indicator's own dump, which its class describes.
-`before` is, for 1m, the same numbers once more from `timeframe` on, as they were before the newest bar; nothing for
-1s and before the first bar. Whole numbers are exact below 2**53, which epoch milliseconds are for 285,000 years.
+realized volatility by bars, the single numbers of its dump, which its class describes, and the length of its columns
+if it has any. `columns` are their columns, in the same order. `before` is, for 1m, the same numbers once more from
+`timeframe` on, as they were before the newest bar; nothing for 1s and before the first bar.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ta_pipeline.indicators.bollinger import Bollinger
 from ta_pipeline.indicators.macd import Macd
 from ta_pipeline.indicators.realized_vol import RealizedVol, RealizedVolBars
 from ta_pipeline.indicators.rsi import Rsi
-from ta_pipeline.indicators.state import optional_int, pack
+from ta_pipeline.indicators.state import Indicator, dump_each, load_each, optional_int, or_nan
 from ta_pipeline.indicators.vwap import RollingVwap, SessionVwap
 from ta_pipeline.sessions import Sessions
 
-VERSION = 1
+VERSION = 2
 """Layout version of the bytes; each indicator's dump has its own beside it."""
 
 Timeframe = Literal["1s", "1m"]
@@ -84,7 +84,7 @@ class IndicatorSet:
         self._rolling = RollingVwap(vwap_window_ms)
         self._vol = RealizedVol(vol_window_ms)
         self._vol_bars = RealizedVolBars() if timeframe == "1m" else None
-        self._before: array[float] | None = None
+        self._before: bytes | None = None  # what `_dump` gave then; replaced as a whole
 
     def advance(self, end_ms: int, start_ms: int, close: float, pv: float, v: float) -> Values:
         """Take in the next bar.
@@ -101,8 +101,7 @@ class IndicatorSet:
         """
         self._check(end_ms, close)
         if self._vol_bars is not None:
-            self._before = array("d")
-            self._dump(self._before)
+            self._before = self._dump([])
         return self._advance(end_ms, start_ms, close, pv, v)
 
     def readvance(self, end_ms: int, start_ms: int, close: float, pv: float, v: float) -> Values:
@@ -119,7 +118,7 @@ class IndicatorSet:
                 f"{self._last_end_ms}, the given one at {end_ms}"
             )
         _check_close(end_ms, close)
-        self._load(self._before, 0)
+        self._load(array("d", self._before), 0)
         return self._advance(end_ms, start_ms, close, pv, v)
 
     def preview(self, end_ms: int, start_ms: int, close: float, pv: float, v: float) -> Values:
@@ -146,27 +145,25 @@ class IndicatorSet:
         self._session.add_late(start_ms, pv, v)
         self._rolling.add_late(end_ms, pv, v)
         if self._before is not None:
-            before = self._revived(self._before)
+            before = IndicatorSet(self.timeframe, *self._settings)
+            before._load(array("d", self._before), 0)
             before.add_late(end_ms, start_ms, pv, v)
-            self._before = array("d")
-            before._dump(self._before)
+            self._before = before._dump([])
 
     def copy(self) -> IndicatorSet:
         """An independent set in the same state."""
-        numbers: array[float] = array("d")
-        self._dump(numbers)
-        copied = self._revived(numbers)
-        copied._before = self._before  # replaced as a whole, never changed in place
+        copied = object.__new__(IndicatorSet)
+        copied.timeframe, copied._settings = self.timeframe, self._settings
+        copied._bars, copied._last_end_ms = self._bars, self._last_end_ms
+        copied._macd, copied._rsi, copied._bollinger = self._macd.copy(), self._rsi.copy(), self._bollinger.copy()
+        copied._session, copied._rolling = self._session.copy(), self._rolling.copy()
+        copied._vol, copied._vol_bars = self._vol.copy(), self._vol_bars.copy() if self._vol_bars is not None else None
+        copied._before = self._before
         return copied
 
     def to_bytes(self) -> bytes:
         """The state; the module's docstring describes the layout."""
-        numbers = array("d", [VERSION])
-        self._dump(numbers)
-        if self._before is not None:
-            numbers.extend(self._before)
-        _little_endian(numbers)
-        return numbers.tobytes()
+        return _little_endian(self._dump([VERSION]) + (self._before or b""))
 
     @classmethod
     def from_bytes(
@@ -181,8 +178,7 @@ class IndicatorSet:
         loaded = cls(timeframe, vwap_window_ms, vol_window_ms, sessions)
         if not data or len(data) % 8:
             raise StateVersionError(f"indicator state has {len(data)} bytes; it is a list of 8-byte numbers")
-        numbers = array("d", data)
-        _little_endian(numbers)
+        numbers = array("d", _little_endian(data))
         if numbers[0] != VERSION:
             raise StateVersionError(
                 f"indicator state has layout version {numbers[0]:g}; this code reads version {VERSION}: "
@@ -190,8 +186,8 @@ class IndicatorSet:
             )
         end = loaded._load(numbers, 1)
         if end < len(numbers):
-            loaded._before = numbers[end:]
-            end += cls(timeframe, vwap_window_ms, vol_window_ms, sessions)._load(loaded._before, 0)
+            loaded._before = numbers[end:].tobytes()
+            end = cls(timeframe, vwap_window_ms, vol_window_ms, sessions)._load(numbers, end)
         if end != len(numbers):
             raise StateVersionError(f"indicator state has {len(numbers)} numbers, {end} were expected")
         return loaded
@@ -213,16 +209,13 @@ class IndicatorSet:
             self._bars,
         )  # fmt: skip
 
-    def _parts(self) -> tuple[Macd | Rsi | Bollinger | SessionVwap | RollingVwap | RealizedVol | RealizedVolBars, ...]:
+    def _parts(self) -> tuple[Indicator, ...]:
         parts = (self._macd, self._rsi, self._bollinger, self._session, self._rolling, self._vol)
         return parts if self._vol_bars is None else (*parts, self._vol_bars)
 
-    def _dump(self, numbers: array[float]) -> None:
-        numbers.extend(pack(_TIMEFRAME_MS[self.timeframe], self._bars, self._last_end_ms))
-        for part in self._parts():
-            dump = part.dump()
-            numbers.append(len(dump))
-            numbers.extend(dump)
+    def _dump(self, head: list[float]) -> bytes:
+        head += (_TIMEFRAME_MS[self.timeframe], self._bars, or_nan(self._last_end_ms))
+        return dump_each(self._parts(), head)
 
     def _load(self, numbers: array[float], start: int) -> int:
         """Take over the numbers from `start` on; returns where they end."""
@@ -234,20 +227,9 @@ class IndicatorSet:
                     f"{_TIMEFRAME_MS[self.timeframe]} ms ({self.timeframe})"
                 )
             self._bars, self._last_end_ms = int(bars), optional_int(last_end_ms)
-            at = start + 3
-            for part in self._parts():
-                size = int(numbers[at])
-                part.load(numbers[at + 1 : at + 1 + size])
-                at += 1 + size
+            return load_each(self._parts(), numbers, start + 3)
         except (ValueError, OverflowError, IndexError):
             raise StateVersionError(f"indicator state of {len(numbers)} numbers is cut off or damaged") from None
-        return at
-
-    def _revived(self, numbers: array[float]) -> IndicatorSet:
-        """The set that `_dump` wrote, without its state before the newest bar."""
-        revived = IndicatorSet(self.timeframe, *self._settings)
-        revived._load(numbers, 0)
-        return revived
 
 
 def _check_close(end_ms: int, close: float) -> None:
@@ -255,6 +237,10 @@ def _check_close(end_ms: int, close: float) -> None:
         raise ValueError(f"the bar that ends at {end_ms} has close {close}; a close is finite and above 0")
 
 
-def _little_endian(numbers: array[float]) -> None:
-    if sys.byteorder == "big":
-        numbers.byteswap()
+def _little_endian(data: bytes) -> bytes:
+    """From this machine's byte order, or to it."""
+    if sys.byteorder == "little":
+        return data
+    numbers = array("d", data)
+    numbers.byteswap()
+    return numbers.tobytes()

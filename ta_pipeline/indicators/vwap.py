@@ -14,14 +14,15 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right
+from itertools import accumulate
 
-from ta_pipeline.indicators.state import Numbers, body, optional_int, pack
+from ta_pipeline.indicators.state import Columns, Indicator, Numbers, body, optional_int, or_nan
 from ta_pipeline.sessions import Sessions
 
 _ROUNDING = 1e-10
 
 
-class SessionVwap:
+class SessionVwap(Indicator):
     """VWAP since the session began; a window belongs to the session of its start.
 
     A window in no session (`regular` hours only) counts nothing and has no session VWAP.
@@ -66,9 +67,10 @@ class SessionVwap:
         else:
             self._session, self._pv, self._v = session, pv, v
 
-    def dump(self) -> array[float]:
-        """The state as plain numbers."""
-        return pack(self.VERSION, self._session, self._pv, self._v)
+    def dump_to(self, head: list[float]) -> Columns:
+        """See `Indicator`."""
+        head += (self.VERSION, or_nan(self._session), self._pv, self._v)
+        return ()
 
     def load(self, numbers: Numbers) -> None:
         """Take over a dump.
@@ -80,67 +82,94 @@ class SessionVwap:
         self._session = optional_int(session)
 
 
-class RollingVwap:
-    """VWAP of the windows that end in (end_ms - window_ms, end_ms], summed anew each time: no sum drifts.
+class RollingVwap(Indicator):
+    """VWAP of the windows that end in (end_ms - window_ms, end_ms].
 
+    Nothing is ever subtracted, so no sum drifts, and what was huge or infinite leaves nothing behind. Time is cut at
+    the multiples of window_ms, so there is exactly one such edge in (end_ms - window_ms, end_ms], and the sum is made
+    of two: backwards from the edge to the first entry, kept for every first entry, and forwards from the edge, which
+    grows with every entry: van Herk (Pattern Recognition Letters 13, 1992), Gil & Werman (IEEE PAMI 15, 1993). Both
+    follow from the entries alone, so they are no part of the state.
     State: [version, the ends, the pv, the v], three columns of the same length, oldest first.
     """
 
     VERSION = 1
-    __slots__ = ("_base", "_ends", "_pv", "_v", "_window_ms")
+    __slots__ = (
+        "_edge", "_ends", "_newer_pv", "_newer_v", "_older_count", "_older_pv", "_older_v", "_pv", "_v", "_window_ms"
+    )  # fmt: skip
 
     def __init__(self, window_ms: int) -> None:
         self._window_ms = window_ms
         self._ends: array[float] = array("d")
         self._pv: array[float] = array("d")
         self._v: array[float] = array("d")
-        self._base: tuple[int, float, float] | None = None
+        self._edge: int | None = None
+        """The edge that the sums below belong to; None when the entries have changed otherwise than at their end."""
+        self._older_count = 0
+        """Entries that end before the edge."""
+        self._older_pv: tuple[float, ...] = (0.0,)
+        """At n, the sum over the last n entries before the edge."""
+        self._older_v: tuple[float, ...] = (0.0,)
+        self._newer_pv = 0.0
+        """The sum over the entries from the edge on."""
+        self._newer_v = 0.0
 
     def update(self, end_ms: int, pv: float, v: float) -> float | None:
         """Take in the next window."""
-        expired = bisect_right(self._ends, float(end_ms - self._window_ms))
-        if expired:
+        expired, pv_before, v_before = self._sums(end_ms)
+        if expired:  # all of them from before the edge
             del self._ends[:expired], self._pv[:expired], self._v[:expired]
-        value = self.preview(end_ms, pv, v)
+            self._older_count -= expired
         self.add_late(end_ms, pv, v)
-        return value
+        return _ratio(pv_before + pv, v_before + v)
 
     def preview(self, end_ms: int, pv: float, v: float) -> float | None:
         """What `update(end_ms, pv, v)` would return."""
-        base = self._base
-        if base is None or base[0] != end_ms:
-            base = self._base = self._base_at(end_ms)
-        return _ratio(base[1] + pv, base[2] + v)
+        _, pv_before, v_before = self._sums(end_ms)
+        return _ratio(pv_before + pv, v_before + v)
 
     def add_late(self, end_ms: int, pv: float, v: float) -> None:
         """Add to the window that ends at `end_ms`, which is made if there is none: what left it cannot be cancelled."""
         if pv == 0.0 and v == 0.0:
             return
-        at = bisect_left(self._ends, float(end_ms))
-        known = at < len(self._ends) and self._ends[at] == end_ms
-        if v <= 0 and not known:
-            return
-        self._base = None
-        if known:
+        ends = self._ends
+        newest = not ends or ends[-1] < end_ms
+        at = len(ends) if newest else bisect_left(ends, float(end_ms))
+        if not newest and ends[at] == end_ms:
             self._pv[at], self._v[at] = _changed(self._pv[at], self._v[at], pv, v)
-        elif at == len(self._ends):
-            self._ends.append(end_ms)
-            self._pv.append(pv)
-            self._v.append(v)
-        else:
-            self._ends.insert(at, end_ms)
+        elif v > 0:
+            ends.insert(at, end_ms)
             self._pv.insert(at, pv)
             self._v.insert(at, v)
+        else:
+            return
+        if newest and self._edge is not None and end_ms >= self._edge:
+            self._newer_pv += pv
+            self._newer_v += v
+        else:
+            self._edge = None
 
-    def _base_at(self, end_ms: int) -> tuple[int, float, float]:
-        """The sums without the newest window; `preview` keeps them, because one second is previewed many times."""
-        first = bisect_right(self._ends, float(end_ms - self._window_ms))
-        last = bisect_right(self._ends, float(end_ms))
-        return end_ms, _total(self._pv[first:last]), _total(self._v[first:last])
+    def _sums(self, end_ms: int) -> tuple[int, float, float]:
+        """How many entries have left the window that ends at `end_ms`, and the sums over those that are in it."""
+        ends, window_ms = self._ends, self._window_ms
+        edge = end_ms - end_ms % window_ms
+        if edge != self._edge or (ends and ends[-1] > end_ms):
+            self._sum_from(edge, end_ms)
+        expired = bisect_right(ends, float(end_ms - window_ms))
+        older = self._older_count - expired
+        return expired, self._older_pv[older] + self._newer_pv, self._older_v[older] + self._newer_v
 
-    def dump(self) -> array[float]:
-        """The state as plain numbers."""
-        return pack(self.VERSION) + self._ends + self._pv + self._v
+    def _sum_from(self, edge: int, end_ms: int) -> None:
+        split, end = bisect_left(self._ends, float(edge)), bisect_right(self._ends, float(end_ms))
+        self._edge = edge if end == len(self._ends) else None  # late volume may be newer than the window in question
+        self._older_count = split
+        self._older_pv, self._older_v = _running(self._pv[:split][::-1]), _running(self._v[:split][::-1])
+        self._newer_pv, self._newer_v = _running(self._pv[split:end])[-1], _running(self._v[split:end])[-1]
+
+    def dump_to(self, head: list[float]) -> Columns:
+        """See `Indicator`."""
+        head.append(self.VERSION)
+        return self._ends, self._pv, self._v
 
     def load(self, numbers: Numbers) -> None:
         """Take over a dump; entries outside a window that is now shorter leave with the next update.
@@ -153,7 +182,7 @@ class RollingVwap:
         self._ends = array("d", columns[:rows])
         self._pv = array("d", columns[rows : 2 * rows])
         self._v = array("d", columns[2 * rows :])
-        self._base = None
+        self._edge = None
 
 
 def _changed(pv: float, v: float, by_pv: float, by_v: float) -> tuple[float, float]:
@@ -161,11 +190,9 @@ def _changed(pv: float, v: float, by_pv: float, by_v: float) -> tuple[float, flo
     return (pv + by_pv, after) if by_v >= 0 or after > _ROUNDING * v else (0.0, 0.0)
 
 
-def _total(terms: array[float]) -> float:
-    try:
-        return math.fsum(terms)
-    except (OverflowError, ValueError):  # beyond a double's range: no vwap, until what is absurd has left
-        return math.inf
+def _running(terms: array[float]) -> tuple[float, ...]:
+    """The sums over the first 0, 1, 2, ... terms."""
+    return tuple(accumulate(terms, initial=0.0))
 
 
 def _ratio(pv: float, v: float) -> float | None:

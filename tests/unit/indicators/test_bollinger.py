@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import statistics
+from fractions import Fraction
 
 import pytest
 
@@ -35,3 +37,11 @@ def test_mean_and_deviation_beyond_a_double_are_infinite_rather_than_an_exceptio
 def test_equal_prices_near_the_largest_double_have_bands() -> None:
     bollinger = Bollinger()
     assert [bollinger.update(LARGEST) for _ in range(20)][-1] == Bands(LARGEST, LARGEST, LARGEST)
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1.0, 1e9, 1e140])
+def test_the_deviation_of_close_and_of_distant_values_is_exact_to_the_last_digits(unit: float) -> None:
+    for values in ([1.0, 2.0, 4.0] * 7, [1.0 + 1e-12 * number for number in range(20)], [1.0] * 19 + [1e3]):
+        scaled = [unit * value for value in values]
+        exact = Fraction(statistics.pvariance([Fraction(value) / Fraction(unit) for value in scaled]))
+        assert mean_and_deviation(scaled)[1] == pytest.approx(math.sqrt(exact) * unit, rel=1e-12)
