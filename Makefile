@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup demo test check lint bench up down clean
+.PHONY: help setup demo test test-kills check lint bench up down clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ demo: setup  ## Stream a simulated market through the real job and show bars and
 test: setup  ## Run every test, the local stack included.
 	$(BIN)/pytest
 
+test-kills: setup  ## End components with kill -9 while a market runs; about ten minutes.
+	$(BIN)/pytest -m kills
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -35,7 +38,7 @@ lint: setup
 check: lint test  ## Format, lint, types, layers, tests.
 
 bench: setup  ## Measure; the report goes to docs/benchmarks/.
-	$(BIN)/ta bench
+	$(BIN)/ta bench $(addprefix --day ,$(wildcard $(addprefix $(or $(TA_SHARED_DATA),../shared/data)/xxx_20180102_,trades.jsonl.gz quotes.jsonl.gz)))
 
 up down: setup  ## Start or stop the local stack.
 	$(BIN)/ta $@

@@ -35,8 +35,12 @@ _PAYLOADS = {
     STATUS: {"T": "STRING", "sc": "STRING", "t": "STRING"},
 }  # fmt: skip
 
-# A source that says nothing about time must not hold the others back: bars and status come when they come.
+# Bars and status come when they come, and say nothing about the time of trades: live, their sources are idle but for
+# the moment in which a record comes, and their watermark is one that nobody waits for and that, should all others be
+# idle, closes nothing. A file is never idle: its watermark is beyond all others.
+_SAYS_NOTHING = "TO_TIMESTAMP_LTZ(0, 3)"
 _NEVER_HOLDS_BACK = "TO_TIMESTAMP_LTZ(253402300799000, 3)"
+_IDLE_AT_ONCE_MS = 100
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,9 @@ def _watermark(settings: Settings, table: str, *, from_files: bool) -> str:
     out_of_orderness = f"INTERVAL '{settings.max_out_of_orderness_ms / 1000}' SECOND(3, 3)"
     if table in {TRADES, QUOTES}:
         return f"event_time - {out_of_orderness}"
-    if table == BARS_1M and from_files:
+    if not from_files:
+        return _SAYS_NOTHING
+    if table == BARS_1M:
         # `t` is the start of the minute: its bar is known one minute later, and nothing may run past it.
         return f"event_time + INTERVAL '1' MINUTE - {out_of_orderness}"
     return _NEVER_HOLDS_BACK
@@ -128,16 +134,25 @@ def _format(settings: Settings) -> dict[str, str]:
 
 
 def _kafka_options(settings: Settings, table: str, topic: str) -> dict[str, str]:
-    # The clock shares the consumer of the topics whose windows it closes: one fetch session brings both, and a
-    # split's watermark counts only when the others' are known or idle.
-    topics = f"{topic};{settings.clock_topic}" if table in {TRADES, QUOTES} else topic
     startup = {"latest": "latest-offset", "earliest": "earliest-offset", "group-offsets": "group-offsets"}
+    if table in {TRADES, QUOTES}:
+        # The clock shares the consumer of the topics whose windows it closes: one fetch session brings both, and a
+        # partition's watermark counts only when the others' are known or idle. Idle is what gives nothing while the
+        # clock ticks; when the clock is silent too, it is the broker that stands still (docs/decisions/0005).
+        connector = {
+            "connector": "clocked-kafka",
+            "topic": f"{topic};{settings.clock_topic}",
+            "clock.type-field": "payload.T",
+            "clock.idle-timeout": f"{settings.idle_timeout_ms} ms",
+        }
+    else:
+        connector = {
+            "connector": "kafka", "topic": topic, "scan.watermark.idle-timeout": f"{_IDLE_AT_ONCE_MS} ms",
+        }  # fmt: skip
     return {
-        "connector": "kafka",
-        "topic": topics,
+        **connector,
         "scan.startup.mode": startup[settings.startup_mode],
         "scan.topic-partition-discovery.interval": f"{settings.partition_discovery_ms} ms",
-        "scan.watermark.idle-timeout": f"{settings.idle_timeout_ms if table in {TRADES, QUOTES} else 100} ms",
         "properties.group.id": settings.group_id,
         "properties.isolation.level": "read_committed",
         "properties.auto.offset.reset": "earliest",
