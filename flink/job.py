@@ -9,21 +9,25 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from pyflink.common import Types
+from pyflink.common import TypeInformation, Types
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.datastream.data_stream import KeyedStream
 from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StreamTableEnvironment
+from pyflink.util.java_utils import to_jarray
 
 from flink.environment import create_environment
-from flink.signals import BEAT_TAG, LATE_TAG, REJECT_TAG, SIGNAL_TYPE, SignalFunction
+from flink.signals import BEAT_TAG, INSTANTS, LATE_TAG, REJECT_TAG, SIGNAL_TYPE, SignalFunction
 from flink.sinks import BEATS_VIEW, LATE_VIEW, REJECTS_VIEW, SIGNALS_VIEW, create_sinks, outputs, status_view_sql
 from flink.tables import Recordings, create_sources
 from flink.ticks import create_ticks
 from flink.uids import set_uids
 from flink.windows import TYPES, create_branch_views, ticks_query
+from ta_pipeline.rows import FINAL, QUOTE
 from ta_pipeline.settings import Settings, load_settings, parse_overrides
+from ta_pipeline.signals.outputs import Signal
 from ta_pipeline.trade_conditions import TradeConditions
 
 _ROW_TYPES = {
@@ -33,6 +37,7 @@ _ROW_TYPES = {
     "DOUBLE": Types.DOUBLE(),
     "BYTES": Types.PRIMITIVE_ARRAY(Types.BYTE()),
 }
+_ORDERED_BY = ("branch", "end_ms")
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,13 @@ class Files:
     recordings: Recordings
     out: Path
     rest_port: int | None = None
+
+
+class Signals(NamedTuple):
+    """The function, for its side outputs, and its main output as rows of `SIGNAL_TYPE`."""
+
+    function: DataStream
+    rows: DataStream
 
 
 def build(settings: Settings, files: Files | None = None) -> StreamExecutionEnvironment:
@@ -63,31 +75,47 @@ def build(settings: Settings, files: Files | None = None) -> StreamExecutionEnvi
     return environment
 
 
-def signals_of(ticks: DataStream, settings: Settings, *, live: bool) -> DataStream:
-    """The keyed function over the rows of all branches.
+def signals_of(ticks: DataStream, settings: Settings, *, live: bool) -> Signals:
+    """The keyed function over the rows of all branches, in order.
 
-    The query has put the key beside the row, as PyFlink's `key_by` would: that one runs a Python function for each
-    row only to do so.
+    Rows cross into Python packed, and come back packed: `Sequencer` and `SignalRows` (flink/java) do it. The query has
+    put the key beside the row, as PyFlink's `key_by` would: that one runs a Python function for each row only to do so.
     """
-    gateway = get_gateway()
-    fields = [_ROW_TYPES[kind] for kind in TYPES.values()]
-    row_type = Types.ROW_NAMED(list(TYPES), fields)
-    keyed_type = Types.ROW_NAMED(["key", "row"], [Types.STRING(), row_type])
-    stream = ticks._j_data_stream
-    stream.getTransformation().setOutputType(keyed_type.get_java_type_info())
+    jvm = get_gateway().jvm
+    row_type = Types.ROW_NAMED(list(TYPES), [_ROW_TYPES[kind] for kind in TYPES.values()])
+    packed_type = Types.PICKLED_BYTE_ARRAY()
     key_type = Types.ROW([Types.STRING()]).get_java_type_info()
-    keyed = KeyedStream(stream.keyBy(gateway.jvm.KeyByKeySelector(), key_type), row_type, ticks)
-    return keyed.process(SignalFunction(settings, live=live), SIGNAL_TYPE).name("signals")
+
+    stream = ticks._j_data_stream
+    stream.getTransformation().setOutputType(_keyed(row_type))
+    sequencer = jvm.ta.flink.rows.Sequencer(
+        row_type.get_java_type_info(), to_jarray(jvm.String, [QUOTE, FINAL]), *map(list(TYPES).index, _ORDERED_BY)
+    )
+    packed = stream.keyBy(jvm.KeyByKeySelector(), key_type).process(sequencer, _keyed(packed_type)).name("sequencer")
+    keyed = jvm.org.apache.flink.streaming.api.datastream.DataStreamUtils.reinterpretAsKeyedStream(
+        packed, jvm.KeyByKeySelector(), key_type
+    )
+    function = KeyedStream(keyed, packed_type, ticks).process(SignalFunction(settings, live=live), packed_type)
+    function.name("signals")
+
+    instants = to_jarray(jvm.int, [number for number, name in enumerate(Signal._fields) if name in INSTANTS])
+    unpacked = jvm.ta.flink.rows.SignalRows(instants)
+    rows = function._j_data_stream.map(unpacked, SIGNAL_TYPE.get_java_type_info()).name("signal_rows")
+    return Signals(function, DataStream(rows))
 
 
-def _write(tables: StreamTableEnvironment, settings: Settings, signals: DataStream, directory: Path | None) -> None:
-    tables.create_temporary_view(SIGNALS_VIEW, tables.from_data_stream(signals))
+def _keyed(row_type: TypeInformation) -> Any:
+    return Types.ROW_NAMED(["key", "row"], [Types.STRING(), row_type]).get_java_type_info()
+
+
+def _write(tables: StreamTableEnvironment, settings: Settings, signals: Signals, directory: Path | None) -> None:
+    tables.create_temporary_view(SIGNALS_VIEW, tables.from_data_stream(signals.rows))
     for view, tag in ((LATE_VIEW, LATE_TAG), (REJECTS_VIEW, REJECT_TAG)):
         # PyFlink's get_side_output would run a Python function for each row, only to set its type.
-        side = DataStream(signals._j_data_stream.getSideOutput(tag.get_java_output_tag()))
+        side = DataStream(signals.function._j_data_stream.getSideOutput(tag.get_java_output_tag()))
         tables.create_temporary_view(view, tables.from_data_stream(side))
     if directory is None and settings.status_topic:
-        beats = DataStream(signals._j_data_stream.getSideOutput(BEAT_TAG.get_java_output_tag()))
+        beats = DataStream(signals.function._j_data_stream.getSideOutput(BEAT_TAG.get_java_output_tag()))
         schema = Schema.new_builder().column_by_expression("proc_time", "PROCTIME()").build()
         tables.create_temporary_view(BEATS_VIEW, tables.from_data_stream(beats, schema))
         tables.execute_sql(status_view_sql(settings))

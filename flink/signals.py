@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from pyflink.common import Row, Types
 from pyflink.common.time import Time
@@ -29,19 +30,22 @@ from ta_pipeline.rows import TickRow
 from ta_pipeline.sessions import Sessions
 from ta_pipeline.settings import Settings
 from ta_pipeline.signals.engine import EngineSettings, SymbolEngine
-from ta_pipeline.signals.outputs import Late, Reject, Signal
+from ta_pipeline.signals.outputs import Late, Output, Reject, Signal
 from ta_pipeline.signals.pulse import Beat, ClockClosings, Pulse
 
 _NUMBER, _FLOAT, _TEXT, _FLAG = Types.LONG(), Types.DOUBLE(), Types.STRING(), Types.BOOLEAN()
 
+INSTANTS = frozenset({"ingest_ms", "event_ms", "start_ms", "last_ms"})
+"""Fields of `Signal` that are text in its row: RFC 3339, UTC."""
+
 SIGNAL_TYPE = Types.ROW_NAMED(
     [
-        "is_final", "has_bar", "has_signal", "size", "symbol", "ingest_ms", "event_ms", "start_ms", "last_ms", "feed",
-        "seq", "revision", "o", "h", "l", "c", "v", "vwap", "n", "ema12", "ema26", "macd", "macd_signal", "macd_hist",
-        "rsi14", "boll_mid", "boll_upper", "boll_lower", "vwap_session", "vwap_rolling", "vol_realized",
+        "is_final", "has_bar", "has_signal", "size", "symbol", "ingest_ts", "event_ts", "start_ts", "last_event_ts",
+        "feed", "seq", "revision", "o", "h", "l", "c", "v", "vwap", "n", "ema12", "ema26", "macd", "macd_signal",
+        "macd_hist", "rsi14", "boll_mid", "boll_upper", "boll_lower", "vwap_session", "vwap_rolling", "vol_realized",
         "vol_realized_30", "bars", "spread", "imbalance", "bid_px", "ask_px", "bid_sz", "ask_sz",
     ],
-    [_FLAG] * 3 + [_TEXT] * 2 + [_NUMBER] * 4 + [_TEXT] + [_NUMBER] * 2 + [_FLOAT] * 6 + [_NUMBER] + [_FLOAT] * 13
+    [_FLAG] * 3 + [_TEXT] * 7 + [_NUMBER] * 2 + [_FLOAT] * 6 + [_NUMBER] + [_FLOAT] * 13
     + [_NUMBER] + [_FLOAT] * 6,
 )  # fmt: skip
 LATE_TYPE = Types.ROW_NAMED(
@@ -104,42 +108,48 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
         self._seconds = self._map("seconds", runtime_context, ttl)
         self._held = self._map("held", runtime_context, ttl)
 
-    def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[object]:
-        """Take in one row of any branch."""
-        row = TickRow._make(value._values)
+    def process_element(self, value: tuple[Any, ...], ctx: KeyedProcessFunction.Context) -> Iterator[object]:
+        """Take in rows of one symbol, in order: one of any branch, or the windows that have become due."""
         now_ms = _now_ms()
-        if self._live:
-            yield from self._beat(row, now_ms, ctx)
-        match row.branch:
-            case rows.CLOCK:
-                pass
-            case rows.REJECT:
-                yield REJECT_TAG, self._reject(row, now_ms)
-            case rows.STATUS:
-                self._counters.add(f"status_{row.detail}", 1)
-            case rows.LIVE:
-                for signal in self._engine(row.symbol).live(row, now_ms):
-                    self._pulse.output(signal)
-                    yield Row(*signal)
-            case _:
-                engine = self._engine(row.symbol)
-                engine.hold(row)
-                self._save(engine, ctx)
+        for values in value:
+            row = TickRow._make(values)
+            if self._live:
+                yield from self._beat(row, now_ms, ctx)
+            match row.branch:
+                case rows.FINAL | rows.QUOTE:
+                    yield from self._outputs(self._engine(row.symbol).due(row, now_ms), row.end_ms - 1, now_ms)
+                case rows.LIVE:
+                    yield from self._outputs(self._engine(row.symbol).live(row, now_ms), row.end_ms - 1, now_ms)
+                    return  # alone, and of no consequence for what is saved
+                case rows.CLOCK:
+                    return
+                case rows.REJECT:
+                    yield REJECT_TAG, self._reject(row, now_ms)
+                    return
+                case rows.STATUS:
+                    self._counters.add(f"status_{row.detail}", 1)
+                    return
+                case _:
+                    self._engine(row.symbol).hold(row)
+        self._save(self._engine(row.symbol), ctx)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[object]:
-        """Apply what the watermark has made due."""
+        """Apply the held rows that the watermark has made due."""
         engine = self._engine(ctx.get_current_key())
         now_ms = _now_ms()
-        for output in engine.take(timestamp, now_ms):
+        yield from self._outputs(engine.take(timestamp, now_ms), timestamp, now_ms)
+        self._save(engine, ctx)
+
+    def _outputs(self, outputs: Iterable[Output], watermark_ms: int, now_ms: int) -> Iterator[object]:
+        for output in outputs:
             self._pulse.output(output)
             if isinstance(output, Late):
                 self._log_late(output, now_ms)
                 yield LATE_TAG, Row(*output)
             else:
-                if isinstance(output, Signal) and output.revision > 0 and output.has_bar:
-                    self._log_revision(output, timestamp, now_ms)
-                yield Row(*output)
-        self._save(engine, ctx)
+                if isinstance(output, Signal) and output.revision > 0 and output.is_final and output.has_bar:
+                    self._log_revision(output, watermark_ms, now_ms)
+                yield tuple(output)
 
     def _beat(self, row: TickRow, now_ms: int, ctx: KeyedProcessFunction.Context) -> Iterator[object]:
         """Count the row; report when a report is due."""

@@ -30,17 +30,13 @@ def _group(columns: Mapping[str, str], present: str) -> tuple[str, str]:
     return kind, f"CASE WHEN {present} IS NULL THEN CAST(NULL AS {kind}) ELSE CAST(ROW({values}) AS {kind}) END"
 
 
-_WINDOW = (
-    "ROW<`size` STRING, `step` STRING, `start` STRING, `end` STRING>",
-    f"CAST(ROW(size, size, {_instant('start_ms')}, {_instant('event_ms')}) AS "
-    "ROW<`size` STRING, `step` STRING, `start` STRING, `end` STRING>)",
-)
+_WINDOW = "ROW<`size` STRING, `step` STRING, `start` STRING, `end` STRING>"
 
 
 def _envelope(channel: str) -> dict[str, tuple[str, str]]:
     return {
-        "ingest_ts": ("STRING", _instant("ingest_ms")),
-        "event_ts": ("STRING", _instant("event_ms")),
+        "ingest_ts": ("STRING", "ingest_ts"),
+        "event_ts": ("STRING", "event_ts"),
         "feed": ("STRING", "feed"),
         "channel": ("STRING", f"'{channel}'"),
         "symbol": ("STRING", "symbol"),
@@ -48,8 +44,8 @@ def _envelope(channel: str) -> dict[str, tuple[str, str]]:
         "is_final": ("BOOLEAN", "is_final"),
         "revision": ("INT", "CAST(revision AS INT)"),
         "source": ("STRING", "'ta'"),
-        "window": _WINDOW,
-        "last_event_ts": ("STRING", _instant("last_ms")),
+        "window": (_WINDOW, f"CAST(ROW(size, size, start_ts, event_ts) AS {_WINDOW})"),
+        "last_event_ts": ("STRING", "last_event_ts"),
         "version": ("INT", "1"),
     }
 
@@ -137,8 +133,10 @@ def status_view_sql(settings: Settings) -> str:
     return f"""
         CREATE TEMPORARY VIEW {STATUS_VIEW} AS
         SELECT '*' AS symbol, CAST(NULL AS STRING) AS feed, TRUE AS is_final, 0 AS revision,
-               'PT{interval_ms / 1000:g}S' AS size, ingest_ms, event_ms, event_ms - {interval_ms} AS start_ms,
-               event_ms / {interval_ms} AS seq, last_ms, lag_ms, {", ".join(f"`{name}`" for name in _COUNTS)}
+               'PT{interval_ms / 1000:g}S' AS size, {_instant("ingest_ms")} AS ingest_ts,
+               {_instant("event_ms")} AS event_ts, {_instant(f"event_ms - {interval_ms}")} AS start_ts,
+               {_instant("last_ms")} AS last_event_ts, event_ms / {interval_ms} AS seq, lag_ms,
+               {", ".join(f"`{name}`" for name in _COUNTS)}
         FROM (
           SELECT EPOCH_MILLIS(CAST(window_end AS TIMESTAMP_LTZ(3))) AS event_ms, MAX(now_ms) AS ingest_ms,
                  MAX(last_event_ms) AS last_ms, MAX(lag_ms) AS lag_ms, {sums}

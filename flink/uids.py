@@ -6,7 +6,7 @@ stands:
 
     trades_log.source, trades_log.deduplicate     a source; an operator that several branches share
     final.window, final.window_input, final.row   an operator of one branch only
-    signals                                       the function
+    sequencer, signals, signal_rows               the function, and what packs and unpacks its rows
     bars_sink.sink, bars_sink.row                 an operator of one output only
 
 Two operators with the same name would share state: that is an error here, never a number behind the name.
@@ -29,6 +29,7 @@ _BRANCHES = {
 }  # fmt: skip
 _BRANCH = re.compile(r"ROW\('(\w)',")
 _NUMBER = re.compile(r"\[\d+\]")
+_FUNCTION = {"sequencer", "signals", "signal_rows"}
 _UNNAMED = {"UnionTransformation", "PartitionTransformation", "SideOutputTransformation"}
 
 
@@ -100,8 +101,8 @@ def uid_of(node: Node) -> str:
     """The uid of one operator."""
     if node.kind == "SourceTransformation":
         return f"{node.name}.source"
-    if node.name == "signals":
-        return "signals"
+    if node.name in _FUNCTION:
+        return node.name
     return f"{_owner(node)}.{_role(node)}"
 
 

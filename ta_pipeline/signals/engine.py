@@ -1,7 +1,8 @@
 """One symbol: rows in, bars and signals out. Flink's function around it keeps its state and its timers.
 
-    FINAL, QUOTE, LATE, CANCEL, BAR_1M   hold(row) -> due; later take(watermark) applies what is due
-    LIVE                                 live(row): a preview, changes nothing that final results use
+    FINAL, QUOTE           due(row): the watermark has passed it; applied, after what was held before it
+    LATE, CANCEL, BAR_1M   hold(row); later take(watermark) applies what is due
+    LIVE                   live(row): a preview, changes nothing that final results use
 
 Rules: docs/concepts and `market semantics` in the README. Nothing here reads a clock: `now_ms` is given.
 """
@@ -100,6 +101,14 @@ class SymbolEngine:
     def hold(self, row: TickRow) -> None:
         """Keep a row until the watermark says that all before it has come."""
         self._note(self._waiting.hold(row))
+
+    def due(self, row: TickRow, now_ms: int) -> Iterator[Output]:
+        """Apply a window's row, and before it every held row that comes before it."""
+        window = self._waiting.place(row)
+        while (held := self._waiting.take_before(window)) is not None:
+            self.changes.held[held.number] = None
+            yield from self._apply(held, now_ms)
+        yield from self._apply(window, now_ms)
 
     def take(self, watermark_ms: int, now_ms: int) -> Iterator[Output]:
         """Apply, in order, every row whose time has come."""

@@ -2,7 +2,8 @@
 
 The branches of the query reach the function unordered. Every row therefore names its `due`: the watermark at which
 all that comes before it has come. Rows take effect by (watermark, class, log position), so that the same log gives
-the same results whatever the branches' timing:
+the same results whatever the branches' timing. Windows come when they are due (flink/java, `Sequencer`); the others
+wait here:
 
     a quote, then the bar, of the second that ends at E      when the watermark reaches E - 1 ms
     a late trade or quote, a cancel or correction            after all that was final at the watermark it came at
@@ -20,7 +21,6 @@ import orjson
 
 from ta_pipeline import rows
 from ta_pipeline.rows import TickRow
-from ta_pipeline.signals import trades as trade_list
 
 _QUOTE, _BAR, _BAR_1M, _GIVE_UP, _BEHIND = range(5)
 _CLASS = {rows.QUOTE: _QUOTE, rows.FINAL: _BAR, rows.BAR_1M: _BAR_1M}
@@ -61,22 +61,34 @@ class Waiting:
         self._rows = sorted(held or [])
         self._number = max((item.number for item in self._rows), default=0)
 
-    def hold(self, row: TickRow) -> Held:
-        """Keep `row` until its time."""
+    @staticmethod
+    def place(row: TickRow, number: int = 0) -> Held:
+        """Where `row` comes in the order; it is not kept."""
         order = _CLASS.get(row.branch, _BEHIND)
         if order == _BEHIND:
             # Rows of one watermark come before the next one: the next one is what to wait for.
             at_ms = row.watermark_ms if row.watermark_ms is not None else 0
-            return self._insert(at_ms, order, at_ms + 1, row)
-        return self._insert(row.end_ms - 1, order, row.end_ms - 1, row)
+            return Held(at_ms, order, row.log_offset or 0, number, at_ms + 1, row)
+        return Held(row.end_ms - 1, order, row.log_offset or 0, number, row.end_ms - 1, row)
+
+    def hold(self, row: TickRow) -> Held:
+        """Keep `row` until its time."""
+        return self._keep(self.place(row, self._next_number()))
 
     def hold_until_final(self, row: TickRow) -> Held:
         """Keep a cancel that found no trade until its own second is final."""
-        return self._insert(row.end_ms - 1, _GIVE_UP, row.end_ms - 1, row)
+        at_ms = row.end_ms - 1
+        return self._keep(Held(at_ms, _GIVE_UP, row.log_offset or 0, self._next_number(), at_ms, row))
 
     def take(self, watermark_ms: int) -> Held | None:
         """The next row whose time has come."""
         if self._rows and self._rows[0].due_ms <= watermark_ms:
+            return self._rows.pop(0)
+        return None
+
+    def take_before(self, window: Held) -> Held | None:
+        """The next row that comes before `window`."""
+        if self._rows and self._rows[0][:2] < window[:2]:
             return self._rows.pop(0)
         return None
 
@@ -98,22 +110,17 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def _insert(self, at_ms: int, order: int, due_ms: int, row: TickRow) -> Held:
+    def _next_number(self) -> int:
         self._number += 1
-        held = Held(at_ms, order, row.log_offset or 0, self._number, due_ms, row)
+        return self._number
+
+    def _keep(self, held: Held) -> Held:
         insort(self._rows, held)
         return held
 
 
 def _with_all_sums(row: TickRow) -> TickRow:
-    """`row` with the sums that are too large for a double: JSON has no infinity, so they came back as null."""
-    if row.branch == rows.FINAL and row.n and None in (row.v, row.pv, row.vv):
-        sums = trade_list.sums(row.trades or "")
-        return row._replace(
-            v=sums.v if row.v is None else row.v,
-            pv=sums.pv if row.pv is None else row.pv,
-            vv=sums.vv if row.vv is None else row.vv,
-        )
+    """`row` with a minute's sum that is too large for a double: JSON has no infinity, so it came back as null."""
     if row.branch == rows.BAR_1M and row.pv is None and row.vv is not None:
         return row._replace(pv=math.inf)
     return row

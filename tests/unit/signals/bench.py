@@ -10,6 +10,7 @@ from ta_pipeline.rows import COLUMNS, TickRow
 from ta_pipeline.sessions import Sessions
 from ta_pipeline.settings import load_settings
 from ta_pipeline.signals.engine import EngineSettings, SymbolEngine
+from ta_pipeline.signals.held import Waiting
 from ta_pipeline.signals.outputs import Output, Signal
 
 T0 = 1_784_644_200_000  # 2026-07-21 14:30 UTC
@@ -89,19 +90,27 @@ class Bench:
         self.counts: Counter[str] = Counter()
         self.settings = EngineSettings.of(load_settings(), live=live)
         self.engine = self.new()
+        self.windows: list[TickRow] = []
 
     def new(self) -> SymbolEngine:
         """An engine without state."""
         return SymbolEngine("AAA", self.settings, Sessions("extended"), self._count)
 
     def hold(self, *held: TickRow) -> None:
-        """Rows come, and wait."""
+        """Rows come, and wait: windows outside of the engine, as they do in the job."""
         for item in held:
-            self.engine.hold(item)
+            if item.branch in {rows.FINAL, rows.QUOTE}:
+                self.windows.append(item)
+            else:
+                self.engine.hold(item)
 
     def until(self, second: int) -> list[Output]:
         """Everything that is due when the watermark passes the end of `second`."""
-        return list(self.engine.take(end_of(second) - 1, end_of(second) + LATENESS_MS))
+        due = sorted((row for row in self.windows if row.end_ms <= end_of(second)), key=Waiting.place)
+        self.windows = [row for row in self.windows if row.end_ms > end_of(second)]
+        now_ms = end_of(second) + LATENESS_MS
+        outputs = [output for row in due for output in self.engine.due(row, now_ms)]
+        return outputs + list(self.engine.take(end_of(second) - 1, now_ms))
 
     def give(self, second: int, *held: TickRow) -> list[Output]:
         """Rows come, and then the watermark passes the end of `second`."""

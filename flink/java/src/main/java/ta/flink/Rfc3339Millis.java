@@ -1,5 +1,7 @@
 package ta.flink;
 
+import java.nio.charset.StandardCharsets;
+import java.time.LocalDate;
 import org.apache.flink.table.functions.ScalarFunction;
 
 /**
@@ -73,6 +75,29 @@ public final class Rfc3339Millis extends ScalarFunction {
         }
         int total = hours * 60 + minutes;
         return text.charAt(at) == '-' ? -total : total;
+    }
+
+    /** The reverse: {@code 2026-07-21T14:00:00.045Z}; years of four digits. */
+    public static String format(long millis) {
+        long days = Math.floorDiv(millis, 86_400_000L);
+        LocalDate date = LocalDate.ofEpochDay(days);
+        int left = (int) (millis - days * 86_400_000L);
+        byte[] text = "0000-00-00T00:00:00.000Z".getBytes(StandardCharsets.ISO_8859_1);
+        digits(text, 3, date.getYear());
+        digits(text, 6, date.getMonthValue());
+        digits(text, 9, date.getDayOfMonth());
+        digits(text, 12, left / 3_600_000);
+        digits(text, 15, left / 60_000 % 60);
+        digits(text, 18, left / 1_000 % 60);
+        digits(text, 22, left % 1_000);
+        return new String(text, StandardCharsets.ISO_8859_1);
+    }
+
+    private static void digits(byte[] text, int last, int number) {
+        int at = last;
+        for (int left = number; left > 0; left /= 10) {
+            text[at--] += (byte) (left % 10);
+        }
     }
 
     private static int number(String text, int from, int to) {
