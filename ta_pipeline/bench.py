@@ -1,235 +1,181 @@
 """`ta bench`: drain rate, CPU per event and latency, side by side on the running stack.
 
-Drain: a backlog is written to a topic of its own, then each variant reads it from the start, on the same TaskManager,
-one after the other, several rounds; the first round warms up and is not reported. The rate is taken from the first
-sample to the last record of the source; CPU is that of the TaskManager's process over the same time.
+Drains: a backlog is written to a topic of its own; then the variants read it from the start, one after the other on the
+same TaskManager, interleaved over the rounds. Steady markets: the job as shipped under a generator, seen by a reader.
+All of it fills `Bench.results`, so that an error leaves what was measured before it.
 """
 
 from __future__ import annotations
 
-import re
+import contextlib
+import tempfile
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-import orjson
 import psutil
-import requests
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
-from ta_pipeline.envelope import rfc3339, wrap
-from ta_pipeline.errors import FlinkError
-from ta_pipeline.feed import FeedReport, send, simulated
-from ta_pipeline.flink_answers import Checkpoints
-from ta_pipeline.flink_rest import FlinkRest
-from ta_pipeline.kafka_admin import ensure_topics
-from ta_pipeline.kafka_config import ConfigValue, client_config
-from ta_pipeline.local.ports import LOOPBACK
+from ta_pipeline.bench_drain import drain
+from ta_pipeline.bench_rest import BenchRest
+from ta_pipeline.bench_results import Results
+from ta_pipeline.bench_samples import Drain
+from ta_pipeline.bench_shapes import SHIPPED, VARIANTS, Report, Shape, Steady, write_backlog
+from ta_pipeline.bench_steady import measure
+from ta_pipeline.compute import compute
+from ta_pipeline.errors import FlinkError, StackError
+from ta_pipeline.kafka_admin import TIMEOUT_SECONDS, ensure_topics
+from ta_pipeline.kafka_config import client_config
 from ta_pipeline.local.runtime import LocalRuntime
 from ta_pipeline.local.settings import variables
 from ta_pipeline.local.stack import Stack
-from ta_pipeline.probe import probe
-from ta_pipeline.probe_report import ProbeReport
 from ta_pipeline.settings import Settings, load_settings
-from ta_pipeline.simulator import Market
 
 PREFIX = "bench"
-SAMPLE_SECONDS = 1.0
-DRAIN_TIMEOUT_SECONDS = 600.0
-SETTLE_SECONDS = 30.0
-Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A backlog: trades in all, symbols, trades of one symbol in one second."""
-
-    name: str
-    trades: int
-    symbols: int
-    per_bar: int
-
-
-DENSE = Shape("dense", 2_000_000, 50, 100)
-SPARSE = Shape("sparse", 200_000, 50, 10)
-VARIANTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "job as shipped": ("flink/job.py", ()),
-    "windows without Python": ("flink/benchmarks.py", ("floor",)),
-    "Python for each tick": ("flink/benchmarks.py", ("per_tick",)),
-}
-
-
-@dataclass(frozen=True)
-class Drain:
-    """One round of one variant."""
-
-    variant: str
-    events_per_second: float
-    cpu_us_per_event: float
-    memory_bytes: int
-
-
-@dataclass(frozen=True)
-class Run:
-    """The job under a steady market."""
-
-    rate: float
-    symbols: int
-    fed: FeedReport
-    seen: ProbeReport
-    checkpoints: Checkpoints
-    cpu_cores: float
-    """Of the TaskManager, average."""
-    memory_bytes: int
-    backpressured: float
-    """Share of the time that the most backpressured task was held back."""
+COMPUTE_REPEATS = 3
 
 
 class Bench:
-    """Measures on one running stack."""
+    """Measures on one running stack that does nothing else.
 
-    def __init__(self, stack: Stack, report: Report) -> None:
+    Args:
+        stack: the stack.
+        report: told, often, what is being measured and how fast it is just now.
+        done: told each figure as soon as it is there.
+
+    Raises:
+        FlinkError: another job runs on the stack.
+    """
+
+    def __init__(self, stack: Stack, report: Report, done: Report) -> None:
+        self.results = Results()
         self._stack = stack
         self._report = report
+        self._done = done
         self._base = load_settings(
             **{name.removeprefix("TA_").lower(): value for name, value in stack.environment().items()}
         )
-        self._rest = FlinkRest(self._base.flink_rest_url)
+        self._rest = BenchRest(self._base.flink_rest_url)
+        if others := [job.name for job in self._rest.jobs() if not job.is_ended]:
+            raise FlinkError(
+                f"{', '.join(others)} runs on this stack and would be measured too; end it first (`ta job stop`)"
+            )
 
-    def drain(self, shape: Shape, rounds: int) -> list[Drain]:
-        """Every variant on one backlog, `rounds` times each after one to warm up."""
-        settings = self._settings(shape.name, startup_mode="earliest", clock_topic=f"{PREFIX}.{shape.name}.clock")
-        self._report(f"{shape.name}: writing {shape.trades:,} trades")
-        write_backlog(settings, shape)
-        found: list[Drain] = []
-        for number in range(rounds + 1):
-            for variant in VARIANTS:
-                self._report(f"{shape.name}: {variant}, {f'round {number}' if number else 'warming up'}")
-                drained = self._drain(settings, shape, variant)
-                if number:
-                    found.append(drained)
-        return found
+    @property
+    def flink_version(self) -> str:
+        """As the cluster says."""
+        return self._rest.version()
 
-    def run(self, rate: float, symbols: int, seconds: float) -> Run:
-        """The job under a simulated market, measured after it has settled."""
-        settings = self._settings(f"{rate:g}")
-        runtime = self._runtime(settings, "flink/job.py", ())
-        self._report(f"{rate:g} messages a second: starting the job")
-        deployment = runtime.deploy()
-        try:
-            market = Market(symbols, rate, SETTLE_SECONDS + seconds)
-            with ThreadPoolExecutor() as pool:
-                fed = pool.submit(send, settings, simulated(market, settings))
-                self._report(f"{rate:g} messages a second: settling for {SETTLE_SECONDS:g} s")
-                time.sleep(SETTLE_SECONDS)
-                self._report(f"{rate:g} messages a second: measuring for {seconds:g} s")
-                process, before = self._task_manager(), self._busy(deployment.job_id)
-                cpu, begun = _cpu_seconds(process), time.monotonic()
-                seen = probe(settings, seconds)
-                passed = time.monotonic() - begun
-                after = self._busy(deployment.job_id)
-                share = max(((after[name] - before.get(name, 0)) / (passed * 1_000) for name in after), default=0.0)
-                return Run(
-                    rate, symbols, fed.result(), seen, self._rest.checkpoints(deployment.job_id),
-                    (_cpu_seconds(process) - cpu) / passed, process.memory_info().rss, share,
+    def drains(self, shape: Shape, rounds: int) -> None:
+        """Every variant on one backlog."""
+        self._interleave([(shape, variant) for variant in VARIANTS], rounds, self.results.drains)
+
+    def symbols(self, shapes: Sequence[Shape], rounds: int) -> None:
+        """The job as shipped on each of several backlogs."""
+        self._interleave([(shape, SHIPPED) for shape in shapes], rounds, self.results.symbols)
+
+    def run(self, steady: Steady, seconds: float) -> None:
+        """The job as shipped under a steady market, measured after it has settled."""
+        overrides = dict(steady.overrides)
+        with tempfile.TemporaryDirectory(
+            prefix=f"{PREFIX}-", dir=self._stack.local.dir, ignore_cleanup_errors=True
+        ) as folder:
+            if steady.local_checkpoints:
+                overrides["checkpoint_dir"] = Path(folder).as_uri()
+            settings = self._settings(f"{steady.rate:g}", overrides)
+            runtime = self._runtime(settings, SHIPPED)
+            try:
+                job_id = runtime.deploy(report=lambda text: self._report(f"{steady.name}: {text}")).job_id
+                run = measure(
+                    steady, settings, seconds, rest=self._rest, job_id=job_id, task_manager=self._task_manager(),
+                    report=self._report,
                 )  # fmt: skip
-        finally:
-            runtime.cancel()
-
-    def _drain(self, settings: Settings, shape: Shape, variant: str) -> Drain:
-        program, arguments = VARIANTS[variant]
-        # A group of its own each time: every round starts at the beginning.
-        runtime = self._runtime(settings, program, arguments)
-        process = self._task_manager()
-        job_id = runtime.submit()
-        samples: list[tuple[float, float, float]] = []
-        deadline = time.monotonic() + DRAIN_TIMEOUT_SECONDS
-        try:
-            while not samples or samples[-1][1] < shape.trades:
-                if time.monotonic() > deadline:
-                    raise FlinkError(f"{variant} did not drain {shape.name} in {DRAIN_TIMEOUT_SECONDS:g} s")
-                time.sleep(SAMPLE_SECONDS)
-                read = self._records_read(job_id)
-                if read > 0:
-                    samples.append((time.monotonic(), read, _cpu_seconds(process)))
-        finally:
-            runtime.cancel()
-        (begun, first, cpu_first), (ended, last, cpu_last) = samples[0], samples[-1]
-        if len(samples) < 2:
-            raise FlinkError(f"{shape.name} was drained within one sample of {SAMPLE_SECONDS:g} s; take a larger one")
-        events = last - first
-        return Drain(
-            variant, events / (ended - begun), (cpu_last - cpu_first) / events * 1e6, process.memory_info().rss
+            finally:
+                runtime.cancel()
+                _delete_topics(settings)
+        self.results.runs.append(run)
+        live, final = run.seen.live.latency.p99_ms or 0.0, run.seen.final.latency.p99_ms or 0.0
+        self._done(
+            f"{steady.name}, {run.sent_per_second:,.0f} messages/s: p99 live {live:,.0f} ms, final {final:,.0f} ms"
         )
 
-    def _settings(self, name: str, **overrides: str) -> Settings:
+    def compute(self, recordings: Sequence[Path]) -> None:
+        """`ta compute` of these recordings, start-up included, several times."""
+        for number in range(1, COMPUTE_REPEATS + 1):
+            what, begun = f"recorded day, repeat {number} of {COMPUTE_REPEATS}", time.monotonic()
+
+            def show(step: str, done: int, everything: int, what: str = what, begun: float = begun) -> None:
+                rate = done / max(time.monotonic() - begun, 1e-9)
+                self._report(f"{what}: {step}, {done:,} of {everything:,}, {rate:,.0f} messages/s with start-up")
+
+            with tempfile.TemporaryDirectory(prefix="ta-bench-") as out:
+                found = compute(recordings, Path(out), load_settings(), {}, progress=show)
+            self.results.computes.append(found)
+            self._done(f"{what}: {sum(found.read.values()):,} messages in {found.seconds:.1f} s")
+
+    def _interleave(self, cases: Sequence[tuple[Shape, str]], rounds: int, into: list[Drain]) -> None:
+        """Each case `rounds` times, A B C A B C; the backlogs are written before and deleted after."""
+        chosen = {
+            shape: self._settings(shape.slug, {"startup_mode": "earliest"}, own_clock=True)
+            for shape in dict.fromkeys(shape for shape, _ in cases)
+        }
+        try:
+            for shape, settings in chosen.items():
+                write_backlog(settings, shape, self._report)
+            for number in range(1, rounds + 1):
+                for shape, variant in cases:
+                    what = f"{shape.name}, {variant}, round {number} of {rounds}"
+                    found = drain(
+                        self._runtime(chosen[shape], variant), self._rest, self._task_manager(),
+                        shape=shape, variant=variant, number=number,
+                        report=lambda text, what=what: self._report(f"{what}: {text}"),  # type: ignore[misc]
+                    )  # fmt: skip
+                    into.append(found)
+                    self._done(f"{what}: {found.events_per_second:,.0f} events/s, {found.cpu_us_per_event:.1f} µs CPU")
+        finally:
+            for settings in chosen.values():
+                _delete_topics(settings)
+
+    def _settings(self, name: str, overrides: dict[str, str], *, own_clock: bool = False) -> Settings:
+        """Settings with topics of their own, which are made; the clock's is the stack's unless `own_clock`."""
         token = f"{PREFIX}-{name}-{time.time_ns()}"
         renamed = {
             field: f"{token}.{value}"
             for field, value in self._base.model_dump().items()
-            if field.endswith("_topic") and value and field != "clock_topic"
+            if field.endswith("_topic") and value and (own_clock or field != "clock_topic")
         }
-        settings = load_settings(
-            **{
-                **self._base.model_dump(),
-                **renamed,
-                "group_id": token,
-                "transactional_id_prefix": token,
-                "k8s_deployment": f"{PREFIX}-{name}",
-                **overrides,
-            }
-        )
+        own = {"group_id": token, "transactional_id_prefix": token, "k8s_deployment": f"{PREFIX}-{name}"}
+        settings = load_settings(**{**self._base.model_dump(), **renamed, **own, **overrides})
         ensure_topics(settings)
         return settings
 
-    def _runtime(self, settings: Settings, program: str, arguments: tuple[str, ...]) -> LocalRuntime:
+    def _runtime(self, settings: Settings, variant: str) -> LocalRuntime:
+        program, arguments = VARIANTS[variant]
         return LocalRuntime(
             settings, variables(settings), program=program, arguments=arguments, local=self._stack.local
         )
 
     def _task_manager(self) -> psutil.Process:
-        (status,) = [line for line in self._stack.status() if line.name == "taskmanager"]
-        process = psutil.Process(status.pid or 0)
+        """The TaskManager's Java process.
+
+        Raises:
+            StackError: it does not run.
+        """
+        pid = next((line.pid for line in self._stack.status() if line.name == "taskmanager"), None)
+        if pid is None:
+            raise StackError("the TaskManager does not run; `ta logs taskmanager` says why")
+        process = psutil.Process(pid)
         return max([process, *process.children(recursive=True)], key=lambda one: int(one.memory_info().rss))
 
-    def _records_read(self, job_id: str) -> float:
-        text = requests.get(f"http://{LOOPBACK}:{self._stack.local.taskmanager_metrics_port}/metrics", timeout=10).text
-        pattern = re.compile(
-            r"^flink_taskmanager_job_task_operator_numRecordsIn\{.*operator_name=\"Source:[^\"]*trades"
-        )
-        return sum(
-            float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if job_id in line and pattern.match(line)
-        )
 
-    def _busy(self, job_id: str) -> dict[str, int]:
-        return {vertex.name: vertex.backpressured_ms for vertex in self._rest.vertices(job_id)}
-
-
-def write_backlog(settings: Settings, shape: Shape) -> None:
-    """The shape's trades on the trades topic, evenly spread, ending now."""
-    options: dict[str, ConfigValue] = {"linger.ms": 50, "compression.type": "lz4", "log_level": 0}
-    producer = Producer(client_config(settings, **options))
-    each_second = shape.symbols * shape.per_bar
-    start = time.time() - shape.trades / each_second
-    for number in range(shape.trades):
-        at = rfc3339(start + number / each_second)
-        symbol = f"S{number % shape.symbols:03d}"
-        price = 100 + (number * 7919 % 101 - 50) / 100
-        trade = {
-            "T": "t", "S": symbol, "i": number, "x": "V", "p": price, "s": 100, "c": ["@"], "z": "C", "t": at,
-        }  # fmt: skip
-        value = orjson.dumps(wrap(trade, seq=number, ingest_ts=at))
-        while True:
-            try:
-                producer.produce(settings.trades_topic, value, key=symbol)
-                break
-            except BufferError:
-                producer.poll(0.1)
-        producer.poll(0)
-    producer.flush(60)
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+def _delete_topics(settings: Settings) -> None:
+    """Delete the topics that were made for a measurement; what cannot be deleted stays."""
+    own: Iterable[str] = (value for field, value in settings.model_dump().items() if field.endswith("_topic"))
+    names = [name for name in own if name.startswith(f"{PREFIX}-")]
+    # A name of its own: the client has to outlive its futures.
+    admin = AdminClient(client_config(settings, log_level=0))
+    with contextlib.suppress(KafkaException):
+        for future in admin.delete_topics(names, operation_timeout=TIMEOUT_SECONDS).values():
+            with contextlib.suppress(KafkaException, TimeoutError):
+                future.result(timeout=2 * TIMEOUT_SECONDS)

@@ -1,18 +1,24 @@
-"""`ta bench`: measure on the running stack, write the report."""
+"""`ta bench`: measure on the running stack, write the report and its picture."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import psutil
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
 from ta_pipeline import cli_stack
-from ta_pipeline.bench import DENSE, SPARSE, Bench
+from ta_pipeline.bench import Bench
+from ta_pipeline.bench_machine import machine
+from ta_pipeline.bench_plot import draw
 from ta_pipeline.bench_report import render
+from ta_pipeline.bench_results import Results
+from ta_pipeline.bench_shapes import DENSE, FAST_FINALS, FEW_SYMBOLS, LATENCY, MANY_SYMBOLS, SPARSE, SUSTAINED
 from ta_pipeline.errors import TaError
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.local.stack import Stack, local_settings
@@ -27,25 +33,66 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    rounds: Annotated[int, typer.Option(min=0, help="measured rounds of each drain; 0 leaves the drains out")] = 2,
-    latency_seconds: Annotated[float, typer.Option(min=0, help="1,000 messages a second; 0 leaves it out")] = 60.0,
-    sustained_seconds: Annotated[float, typer.Option(min=0, help="5,000 messages a second; 0 leaves it out")] = 600.0,
+    rounds: Annotated[int, typer.Option(min=0, help="rounds of each drain; 0 leaves the drains out")] = 3,
+    symbols_rounds: Annotated[int, typer.Option(min=0, help="10 and 1,000 symbols; 0 leaves them out")] = 2,
+    latency_seconds: Annotated[float, typer.Option(min=0, help="1,000 messages/s; 0 leaves it out")] = 60.0,
+    fast_seconds: Annotated[float, typer.Option(min=0, help="fast finals, 800 messages/s; 0 leaves it out")] = 60.0,
+    sustained_seconds: Annotated[float, typer.Option(min=0, help="5,000 messages/s; 0 leaves it out")] = 600.0,
+    day: Annotated[
+        list[Path] | None,
+        typer.Option(help="recording of one day for `ta compute`; repeat it for more files", exists=True),
+    ] = None,
     out: Annotated[Path, typer.Option(help="folder of the report")] = REPOSITORY / "docs" / "benchmarks",
 ) -> None:
-    """Measure drain rate, CPU per event and latency; takes about half an hour, and wants the machine for itself."""
+    """Measure drain rate, CPU per event and latency; takes about an hour, and wants the machine for itself."""
     try:
         cli_stack.up()
         with console.status("starting") as status:
-            measured = Bench(Stack(), status.update)
-            drains = [(shape, measured.drain(shape, rounds)) for shape in (DENSE, SPARSE)] if rounds else []
-            wanted = ((1_000, 10, latency_seconds), (5_000, 50, sustained_seconds))
-            runs = [measured.run(rate, symbols, seconds) for rate, symbols, seconds in wanted if seconds]
+            measured = Bench(Stack(), status.update, lambda line: console.print(line, highlight=False, soft_wrap=True))
+            flink_version = measured.flink_version
+            steps: list[Callable[[], None]] = []
+            if rounds:
+                steps += [lambda shape=shape: measured.drains(shape, rounds) for shape in (DENSE, SPARSE)]  # type: ignore[misc]
+            if symbols_rounds:
+                steps.append(lambda: measured.symbols((FEW_SYMBOLS, MANY_SYMBOLS), symbols_rounds))
+            markets = ((LATENCY, latency_seconds), (FAST_FINALS, fast_seconds), (SUSTAINED, sustained_seconds))
+            steps += [lambda s=s, n=n: measured.run(s, n) for s, n in markets if n]  # type: ignore[misc]
+            if day:
+                steps.append(lambda: measured.compute(day))
+            _take(steps, measured.results)
     except TaError as error:
-        errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        _print_error(str(error))
         raise typer.Exit(1) from None
-    report = render(local_settings(), drains, runs)
+    if measured.results.is_empty and measured.results.stopped_by:
+        _print_error(measured.results.stopped_by)
+        raise typer.Exit(1)
+    _write(measured.results, flink_version, out)
+    if measured.results.stopped_by:
+        _print_error(measured.results.stopped_by)
+        raise typer.Exit(1)
+
+
+def _take(steps: list[Callable[[], None]], results: Results) -> None:
+    """One after the other; an error ends it, and leaves what was measured before."""
+    for step in steps:
+        try:
+            step()
+        except (TaError, psutil.Error) as error:
+            results.stopped_by = str(error)
+            return
+
+
+def _write(results: Results, flink_version: str, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{datetime.now(UTC):%Y-%m-%d-%H%M}.md"
+    when = datetime.now(UTC)
+    path = out / f"{when:%Y-%m-%d-%H%M}.md"
+    picture = path.with_suffix(".png")
+    drawn = draw(results, picture)
+    report = render(results, local_settings(), machine(flink_version), when, picture.name if drawn else None)
     path.write_text(report, encoding="utf-8")
     console.print(Markdown(report))
     console.print(f"written to {path}", soft_wrap=True)
+
+
+def _print_error(text: str) -> None:
+    errors.print(f"[red]error:[/] {text}", highlight=False, soft_wrap=True)

@@ -175,6 +175,8 @@ def _configuration(local: LocalSettings, settings: Settings) -> dict[str, str | 
         "fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
         # What REST says about metrics is at most this old.
         "metrics.fetcher.update-interval": "2 s",
+        # The web UI's profiler: flame graphs of a TaskManager under load.
+        "rest.profiling.enabled": True,
         "metrics.reporter.prom.factory.class": "ta.flink.metrics.LoopbackPrometheusReporterFactory",
     }
 
