@@ -7,7 +7,7 @@ Views, in the order they build on each other:
     trades      trades_once with `end_ms` and `late`
     quotes      usable quotes with `end_ms` and `late`
 
-A record that is not usable is in `rejects_sql`, with the first reason that holds.
+A record that is not usable has a reason in `reason_sql`: the first that holds.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
     LATE, LATE_QUOTE, CANCEL, BAR_1M, STATUS, CLOCK, REJECT   record by record
 
 The branches must need the same columns of `trades`: the planner shares a deduplication only when its rows are the
-same (docs/decisions/0003-one-query.md).
+same (docs/decisions/0003-one-query-one-deduplication.md).
 """
 
 from __future__ import annotations

@@ -59,39 +59,42 @@ def bench(
             steps += [lambda s=s, n=n: measured.run(s, n) for s, n in markets if n]  # type: ignore[misc]
             if day:
                 steps.append(lambda: measured.compute(day))
-            _take(steps, measured.results)
+            when = datetime.now(UTC)
+            path = out / f"{when:%Y-%m-%d-%H%M}.md"
+            _take(steps, measured.results, lambda: _save(measured.results, flink_version, when, path))
     except TaError as error:
         _print_error(str(error))
         raise typer.Exit(1) from None
     if measured.results.is_empty and measured.results.stopped_by:
         _print_error(measured.results.stopped_by)
         raise typer.Exit(1)
-    _write(measured.results, flink_version, out)
+    console.print(Markdown(path.read_text(encoding="utf-8")))
+    console.print(f"written to {path}", soft_wrap=True)
     if measured.results.stopped_by:
         _print_error(measured.results.stopped_by)
         raise typer.Exit(1)
 
 
-def _take(steps: list[Callable[[], None]], results: Results) -> None:
-    """One after the other; an error ends it, and leaves what was measured before."""
+def _take(steps: list[Callable[[], None]], results: Results, save: Callable[[], None]) -> None:
+    """One after the other, saved after each; an error ends it, and leaves what was measured before."""
     for step in steps:
         try:
             step()
         except (TaError, psutil.Error) as error:
             results.stopped_by = str(error)
+        if not results.is_empty:
+            save()
+        if results.stopped_by:
             return
 
 
-def _write(results: Results, flink_version: str, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    when = datetime.now(UTC)
-    path = out / f"{when:%Y-%m-%d-%H%M}.md"
+def _save(results: Results, flink_version: str, when: datetime, path: Path) -> None:
+    """The report so far, and its picture beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     picture = path.with_suffix(".png")
     drawn = draw(results, picture)
     report = render(results, local_settings(), machine(flink_version), when, picture.name if drawn else None)
     path.write_text(report, encoding="utf-8")
-    console.print(Markdown(report))
-    console.print(f"written to {path}", soft_wrap=True)
 
 
 def _print_error(text: str) -> None:

@@ -4,7 +4,7 @@
     LATE, CANCEL, BAR_1M   hold(row); later take(watermark) applies what is due
     LIVE                   live(row): a preview, changes nothing that final results use
 
-Rules: docs/concepts and `market semantics` in the README. Nothing here reads a clock: `now_ms` is given.
+Rules: docs/market-semantics.md. Nothing here reads a clock: `now_ms` is given.
 """
 
 from __future__ import annotations
