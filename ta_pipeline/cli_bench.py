@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from ta_pipeline import cli_stack
-from ta_pipeline.bench import Bench
-from ta_pipeline.bench_machine import machine
-from ta_pipeline.bench_plot import draw
-from ta_pipeline.bench_report import render
-from ta_pipeline.bench_results import Results
-from ta_pipeline.bench_shapes import DENSE, FAST_FINALS, FEW_SYMBOLS, LATENCY, MANY_SYMBOLS, SPARSE, SUSTAINED
+from ta_pipeline.bench.machine import machine
+from ta_pipeline.bench.picture import draw
+from ta_pipeline.bench.report import render
+from ta_pipeline.bench.results import Results
+from ta_pipeline.bench.runner import Bench
+from ta_pipeline.bench.shapes import DENSE, FAST_FINALS, FEW_SYMBOLS, LATENCY, MANY_SYMBOLS, SPARSE, SUSTAINED
 from ta_pipeline.errors import TaError
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.local.stack import Stack, local_settings

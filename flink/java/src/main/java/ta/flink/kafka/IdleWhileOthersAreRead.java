@@ -87,8 +87,11 @@ final class IdleWhileOthersAreRead implements WatermarkStrategy<RowData> {
 
         @Override
         public void onPeriodicEmit(WatermarkOutput output) {
-            long silent = time.at(now()) - newest;
-            if (silent < (time.isBegun() ? timeoutMillis : FIRST_FETCH * timeoutMillis)) {
+            long now = now();
+            boolean silent = time.isBegun()
+                    ? time.at(now) - newest >= timeoutMillis
+                    : time.waited(now) >= FIRST_FETCH * timeoutMillis;
+            if (!silent) {
                 own.onPeriodicEmit(output);
             } else if (!idle) {
                 output.markIdle();

@@ -15,30 +15,40 @@ final class ReadingTime {
     /** Two periods of the clock, and half a one: a tick may be late or be lost. */
     static final long LONGEST_GAP_MILLIS = 2_500;
 
+    private final long createdMillis;
     private boolean begun;
     private boolean clocked;
     private long readMillis;
     private long countedMillis;
 
     ReadingTime(long nowMillis) {
-        countedMillis = nowMillis;
+        createdMillis = nowMillis;
     }
 
     /** A record came; returns the time read, this moment included. */
     long record(long nowMillis, boolean isTick) {
         clocked |= isTick;
-        begun = true;
+        if (!begun) {
+            begun = true;
+            countedMillis = nowMillis;
+            return readMillis;
+        }
         return count(nowMillis, !clocked || nowMillis - countedMillis <= LONGEST_GAP_MILLIS);
     }
 
-    /** The time read so far. */
+    /** The time read so far; none before the first record. */
     long at(long nowMillis) {
-        return clocked ? readMillis : count(nowMillis, true);
+        return begun && !clocked ? count(nowMillis, true) : readMillis;
     }
 
     /** Whether any record came. */
     boolean isBegun() {
         return begun;
+    }
+
+    /** The time since the reader was made. */
+    long waited(long nowMillis) {
+        return nowMillis - createdMillis;
     }
 
     /** Whether the clock's records are among those that came. */

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from ta_pipeline.bench_results import Results, Run, Spread, cpu, rate, ratio, rounds_of
-from ta_pipeline.bench_samples import Drain
-from ta_pipeline.bench_shapes import DENSE, FLOOR, LATENCY, SHIPPED, SPARSE, Shape, Steady
+from ta_pipeline.bench.results import Results, Run, Spread, cpu, rate, ratio, rounds_of
+from ta_pipeline.bench.samples import Drain
+from ta_pipeline.bench.shapes import DENSE, FLOOR, LATENCY, SHIPPED, SPARSE, Shape, Steady
 from ta_pipeline.feed import FeedReport
 from ta_pipeline.flink_answers import Checkpoints
 from ta_pipeline.latency import LatencySummary

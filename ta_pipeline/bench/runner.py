@@ -17,12 +17,12 @@ import psutil
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from ta_pipeline.bench_drain import drain
-from ta_pipeline.bench_rest import BenchRest
-from ta_pipeline.bench_results import Results
-from ta_pipeline.bench_samples import Drain
-from ta_pipeline.bench_shapes import SHIPPED, VARIANTS, Report, Shape, Steady, write_backlog
-from ta_pipeline.bench_steady import measure
+from ta_pipeline.bench.drain import drain
+from ta_pipeline.bench.rest import BenchRest
+from ta_pipeline.bench.results import Results
+from ta_pipeline.bench.samples import Drain
+from ta_pipeline.bench.shapes import SHIPPED, VARIANTS, Report, Shape, Steady, write_backlog
+from ta_pipeline.bench.steady import measure
 from ta_pipeline.compute import compute
 from ta_pipeline.errors import FlinkError, StackError
 from ta_pipeline.kafka_admin import TIMEOUT_SECONDS, ensure_topics

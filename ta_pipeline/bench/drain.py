@@ -6,9 +6,9 @@ import time
 
 import psutil
 
-from ta_pipeline.bench_rest import BenchRest, Source
-from ta_pipeline.bench_samples import Drain, Sample, described, drain_of, window
-from ta_pipeline.bench_shapes import Report, Shape
+from ta_pipeline.bench.rest import BenchRest, Source
+from ta_pipeline.bench.samples import Drain, Sample, described, drain_of, window
+from ta_pipeline.bench.shapes import Report, Shape
 from ta_pipeline.errors import FlinkError
 from ta_pipeline.local.runtime import LocalRuntime
 

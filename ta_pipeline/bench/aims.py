@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ta_pipeline.bench_results import Results, Spread, cpu, rate, ratio, rounds_of
-from ta_pipeline.bench_shapes import (
+from ta_pipeline.bench.results import Results, Spread, cpu, rate, ratio, rounds_of
+from ta_pipeline.bench.shapes import (
     DENSE,
     FAST_FINALS,
     FEW_SYMBOLS,

@@ -6,12 +6,12 @@ import pytest
 from typer.testing import CliRunner
 
 from ta_pipeline import cli_bench, cli_stack
-from ta_pipeline.bench_results import Results
-from ta_pipeline.bench_shapes import Report, Shape, Steady
+from ta_pipeline.bench.results import Results
+from ta_pipeline.bench.shapes import Report, Shape, Steady
 from ta_pipeline.cli import app
 from ta_pipeline.compute import ComputeReport
 from ta_pipeline.errors import FlinkError
-from tests.unit.test_bench_results import drain, run
+from tests.unit.bench.test_results import drain, run
 
 
 class Bench:

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
-from ta_pipeline.bench_rest import BenchRest
-from ta_pipeline.bench_results import Run
-from ta_pipeline.bench_shapes import Report, Steady
+from ta_pipeline.bench.rest import BenchRest
+from ta_pipeline.bench.results import Run
+from ta_pipeline.bench.shapes import Report, Steady
 from ta_pipeline.feed import send, simulated
 from ta_pipeline.flink_answers import Vertex
 from ta_pipeline.probe import probe

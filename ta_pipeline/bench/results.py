@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
-from ta_pipeline.bench_samples import Drain
-from ta_pipeline.bench_shapes import Shape, Steady
+from ta_pipeline.bench.samples import Drain
+from ta_pipeline.bench.shapes import Shape, Steady
 from ta_pipeline.compute import ComputeReport
 from ta_pipeline.feed import FeedReport
 from ta_pipeline.flink_answers import Checkpoints

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from ta_pipeline.bench_aims import aims
-from ta_pipeline.bench_results import Results, Run, Spread, cpu, rate, ratio, rounds_of
-from ta_pipeline.bench_samples import LEAST_SECONDS, MOST_SECONDS, WARM_UP_SECONDS, Drain
-from ta_pipeline.bench_shapes import (
+from ta_pipeline.bench.aims import aims
+from ta_pipeline.bench.results import Results, Run, Spread, cpu, rate, ratio, rounds_of
+from ta_pipeline.bench.samples import LEAST_SECONDS, MOST_SECONDS, WARM_UP_SECONDS, Drain
+from ta_pipeline.bench.shapes import (
     DENSE,
     FEW_SYMBOLS,
     FLOOR,
@@ -18,7 +18,7 @@ from ta_pipeline.bench_shapes import (
     VARIANTS,
     Shape,
 )
-from ta_pipeline.bench_steady import SETTLE_SECONDS
+from ta_pipeline.bench.steady import SETTLE_SECONDS
 from ta_pipeline.compute import ComputeReport
 from ta_pipeline.probe_report import PathReport
 from ta_pipeline.settings import Settings

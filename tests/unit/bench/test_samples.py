@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ta_pipeline.bench_samples import MOST_SECONDS, WARM_UP_SECONDS, Sample, described, drain_of, window
-from ta_pipeline.bench_shapes import SHIPPED, Shape
+from ta_pipeline.bench.samples import MOST_SECONDS, WARM_UP_SECONDS, Sample, described, drain_of, window
+from ta_pipeline.bench.shapes import SHIPPED, Shape
 
 SHAPE = Shape("made up", trades=200_000, symbols=10, per_bar=10, warm_up=300_000)
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ta_pipeline.bench_machine import machine
-from ta_pipeline.bench_plot import draw
-from ta_pipeline.bench_report import render
-from ta_pipeline.bench_results import Results
-from ta_pipeline.bench_shapes import (
+from ta_pipeline.bench.machine import machine
+from ta_pipeline.bench.picture import draw
+from ta_pipeline.bench.report import render
+from ta_pipeline.bench.results import Results
+from ta_pipeline.bench.shapes import (
     FAST_FINALS,
     FEW_SYMBOLS,
     FLOOR,
@@ -17,11 +17,11 @@ from ta_pipeline.bench_shapes import (
     SPARSE,
     SUSTAINED,
 )
-from ta_pipeline.bench_steady import held_back
+from ta_pipeline.bench.steady import held_back
 from ta_pipeline.compute import ComputeReport
 from ta_pipeline.flink_answers import Vertex
 from ta_pipeline.settings import Settings, load_settings
-from tests.unit.test_bench_results import drain, run
+from tests.unit.bench.test_results import drain, run
 
 WHEN = datetime(2026, 11, 25, 9, 5, tzinfo=UTC)
 

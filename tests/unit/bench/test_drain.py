@@ -5,17 +5,18 @@ from typing import Any, cast
 
 import pytest
 
-from ta_pipeline import bench_drain, bench_steady
-from ta_pipeline.bench_drain import drain
-from ta_pipeline.bench_rest import BenchRest, Source
-from ta_pipeline.bench_samples import Drain
-from ta_pipeline.bench_shapes import LATENCY, SHIPPED, Shape
-from ta_pipeline.bench_steady import measure
+from ta_pipeline.bench import drain as bench_drain
+from ta_pipeline.bench import steady as bench_steady
+from ta_pipeline.bench.drain import drain
+from ta_pipeline.bench.rest import BenchRest, Source
+from ta_pipeline.bench.samples import Drain
+from ta_pipeline.bench.shapes import LATENCY, SHIPPED, Shape
+from ta_pipeline.bench.steady import measure
 from ta_pipeline.errors import FlinkError, KafkaSetupError
 from ta_pipeline.feed import FeedReport
 from ta_pipeline.flink_answers import Checkpoints, Vertex
 from ta_pipeline.settings import load_settings
-from tests.unit.test_bench_results import run
+from tests.unit.bench.test_results import run
 
 SHAPE = Shape("made up", trades=200_000, symbols=10, per_bar=10, warm_up=300_000)
 

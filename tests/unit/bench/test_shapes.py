@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from ta_pipeline.bench_shapes import (
+from ta_pipeline.bench.shapes import (
     DENSE,
     FAST_FINALS,
     FEW_SYMBOLS,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ta_pipeline.bench_shapes import Shape
+from ta_pipeline.bench.shapes import Shape
 
 WARM_UP_SECONDS = 60.0
 """A variant so slow that it has not read the warm-up by then is warm all the same."""

@@ -11,9 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from ta_pipeline.bench_results import Results, Run, Spread, rate, rounds_of
-from ta_pipeline.bench_samples import Drain
-from ta_pipeline.bench_shapes import DENSE, FEW_SYMBOLS, FLOOR, MANY_SYMBOLS, PER_TICK, SHIPPED, SPARSE
+from ta_pipeline.bench.results import Results, Run, Spread, rate, rounds_of
+from ta_pipeline.bench.samples import Drain
+from ta_pipeline.bench.shapes import DENSE, FEW_SYMBOLS, FLOOR, MANY_SYMBOLS, PER_TICK, SHIPPED, SPARSE
 from ta_pipeline.figures import duration
 
 _SHAPES = (DENSE, SPARSE, FEW_SYMBOLS, MANY_SYMBOLS)

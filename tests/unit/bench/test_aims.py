@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from ta_pipeline.bench_aims import Aim, aims
-from ta_pipeline.bench_results import Results
-from ta_pipeline.bench_shapes import DENSE, FAST_FINALS, FEW_SYMBOLS, FLOOR, LATENCY, MANY_SYMBOLS, SPARSE, SUSTAINED
+from ta_pipeline.bench.aims import Aim, aims
+from ta_pipeline.bench.results import Results
+from ta_pipeline.bench.shapes import DENSE, FAST_FINALS, FEW_SYMBOLS, FLOOR, LATENCY, MANY_SYMBOLS, SPARSE, SUSTAINED
 from ta_pipeline.compute import ComputeReport
-from tests.unit.test_bench_results import drain, run
+from tests.unit.bench.test_results import drain, run
 
 
 def one(results: Results, words: str) -> Aim:
