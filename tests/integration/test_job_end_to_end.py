@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +11,7 @@ from typing import Any
 
 import pytest
 
-from ta_pipeline.encoding import EnvelopeEncoder
-from ta_pipeline.envelope import kind_of, topic_of, wrap
-from ta_pipeline.feed import Outgoing
 from ta_pipeline.feed import send as feed
-from ta_pipeline.settings import Settings
 from ta_pipeline.simulator import Market
 from tests.jobs import (
     FAST,
@@ -24,6 +20,7 @@ from tests.jobs import (
     committed,
     decoded,
     expected,
+    on_time,
     running_clock,
     running_job,
     send,
@@ -75,8 +72,8 @@ def test_a_job_stopped_with_a_savepoint_and_restored_gives_what_an_undisturbed_o
 ) -> None:
     settings = stack.own_settings(startup_mode="earliest", **FAST)
     with running_job(stack, settings) as runtime, ThreadPoolExecutor() as pool:
-        messages = _market(seed=2, start=time.time() + 1)
-        fed = pool.submit(feed, settings, _on_time(messages, settings))  # the market does not wait for the upgrade
+        messages = _market(seed=2, start=time.time() + 5)  # due when all is ready to send it
+        fed = pool.submit(feed, settings, on_time(messages, settings))  # the market does not wait for the upgrade
         stack.consume(settings.signals_topic, _count(10))
         savepoint = runtime.stop()
         with running_job(stack, settings, restore_from=savepoint):
@@ -86,17 +83,6 @@ def test_a_job_stopped_with_a_savepoint_and_restored_gives_what_an_undisturbed_o
             signals = committed(stack, settings, settings.signals_topic, _count(len(right["signals"])))
     assert without_ingest(bars) == right["bars"]
     assert without_ingest(signals) == right["signals"]
-
-
-def _on_time(messages: list[Message], settings: Settings) -> Iterator[Outgoing]:
-    """Each message when its own time has come."""
-    begin = time.time()
-    with EnvelopeEncoder(settings) as encoder:
-        for number, message in enumerate(messages):
-            kind = kind_of(message)
-            value = encoder.encode(topic_of(kind, settings), wrap(message, seq=number, ingest_ts=message["t"]))
-            due = datetime.fromisoformat(message["t"]).timestamp() - begin
-            yield Outgoing(due, kind, message["S"], lambda _now, value=value: value)  # type: ignore[misc]
 
 
 def _count(number: int) -> Any:

@@ -33,26 +33,28 @@ def _leave_the_stack_as_it_was(stack: RunningStack) -> Iterator[None]:
 
 
 def test_every_kind_of_bad_input_is_counted_and_kept_and_the_job_runs_on(stack: RunningStack) -> None:
-    settings = stack.own_settings(startup_mode="earliest", **FAST)
+    # The log is there before the job, and what comes afterwards is within the horizon however long it takes to start:
+    # by then the clock has closed every second of the market.
+    settings = stack.own_settings(startup_mode="earliest", revision_horizon_ms=900_000, **FAST)
+    base = time.time() - 25
+    market: list[Message] = [
+        trade(1, 0, 10.0, t=_at(base)), trade(1, 0, 99.0, t=_at(base)),  # a duplicate
+        trade(2, 0, 10.2, t=_at(base + 1)), trade(3, 0, 10.3, t=_at(base + 2)), trade(4, 0, 11.0, t=_at(base + 20)),
+    ]  # fmt: skip
     _send_raw(stack, settings, [message for _, message in BAD])
+    send(stack, settings, market)
     with running_job(stack, settings) as runtime:
-        base = time.time() - 25
-        market: list[Message] = [
-            trade(1, 0, 10.0, t=_at(base)), trade(1, 0, 99.0, t=_at(base)),  # a duplicate
-            trade(2, 0, 10.2, t=_at(base + 1)), trade(3, 0, 10.3, t=_at(base + 2)), trade(4, 0, 11.0, t=_at(base + 20)),
-        ]  # fmt: skip
-        afterwards: list[Message] = [
-            trade(5, 0, 12.0, 50, t=_at(base + 10)),  # 10 s late
-            cancel(2, 0, t=_at(base + 21)), correction(3, 30, 0, 10.4, 300, t=_at(base + 22)),
-            cancel(777, 0, t=_at(base + 23)), trade(6, 0, 11.1, t=_at(base + 24)),
-        ]  # fmt: skip
-        send(stack, settings, market)
         reasons = [reason for reason, _ in BAD]
         rejects = committed(stack, settings, settings.rejects_topic, lambda found: len(found) >= len(reasons))
         assert sorted(record["reason"] for record in rejects) == sorted(reasons)
         assert all(record["topic"] and record["offset"] >= 0 and record["raw"] for record in rejects)
 
-        committed(stack, settings, settings.bars_topic, lambda found: len(found) >= 3)
+        committed(stack, settings, settings.bars_topic, lambda found: len(found) >= 4)
+        afterwards: list[Message] = [
+            trade(5, 0, 12.0, 50, t=_at(base + 10)),  # late: its second is final
+            cancel(2, 0, t=_at(base + 21)), correction(3, 30, 0, 10.4, 300, t=_at(base + 22)),
+            cancel(777, 0, t=_at(base + 23)), trade(6, 0, 11.1, t=_at(time.time())),
+        ]  # fmt: skip
         send(stack, settings, afterwards, first_seq=len(market))
         (late,) = committed(stack, settings, settings.late_topic, lambda found: len(found) >= 1)
         assert late["reason"] == "no_such_trade"

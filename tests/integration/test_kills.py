@@ -25,7 +25,6 @@ from tests.jobs import (
     decoded,
     expected,
     on_time,
-    running_clock,
     running_job,
     running_table_job,
     simulated,
@@ -104,12 +103,7 @@ def test_what_is_committed_across_a_kill_equals_an_undisturbed_run(
     stack: RunningStack, tmp_path: Path, say: Say, component: str
 ) -> None:
     settings = stack.own_settings(startup_mode="earliest", **FAST)
-    with (
-        running_job(stack, settings) as job,
-        running_clock(settings),
-        ThreadPoolExecutor() as pool,
-        _stopped_at_exit() as stop,
-    ):
+    with running_job(stack, settings) as job, ThreadPoolExecutor() as pool, _stopped_at_exit() as stop:
         messages = simulated(SYMBOLS, RATE, LONGEST_SECONDS, seed=12, start=time.time() + 5)
         # Neither the market nor the clock waits: the first message is due when all is ready to send it.
         fed = pool.submit(feed, settings, on_time(messages, settings), stop=stop)

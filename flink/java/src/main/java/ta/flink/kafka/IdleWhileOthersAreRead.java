@@ -94,6 +94,8 @@ final class IdleWhileOthersAreRead implements WatermarkStrategy<RowData> {
             if (!silent) {
                 own.onPeriodicEmit(output);
             } else if (!idle) {
+                // This thread may have stood still since the last record: its watermark must not wait for the next.
+                own.onPeriodicEmit(output);
                 output.markIdle();
                 idle = true;
             }
