@@ -1,5 +1,6 @@
 """What the job is measured against: the same windows without Python, and a Python function for every tick.
 
+    bare           bars of one second and nothing else, straight from the log: what Flink's SQL costs on this machine
     floor          the job's query with its deduplication, into a sink that drops everything
     per_tick       the job's deduplicated trades, each into a Python function that builds the bars and indicators
 
@@ -16,7 +17,9 @@ from pyflink.datastream import KeyedProcessFunction, RuntimeContext, StreamExecu
 from pyflink.table import StreamTableEnvironment
 
 from flink.environment import create_environment
-from flink.tables import create_sources
+from flink.exchanges import execute
+from flink.kafka import kafka_properties
+from flink.tables import TRADES, create_sources
 from flink.ticks import create_ticks
 from flink.windows import TYPES, create_branch_views, ticks_query
 from ta_pipeline.indicators.set import IndicatorSet
@@ -24,7 +27,7 @@ from ta_pipeline.sessions import Sessions
 from ta_pipeline.settings import Settings, load_settings
 from ta_pipeline.trade_conditions import TradeConditions
 
-VARIANTS = ("floor", "per_tick")
+VARIANTS = ("bare", "floor", "per_tick")
 
 
 class BarsPerTick(KeyedProcessFunction):  # type: ignore[misc]
@@ -61,9 +64,10 @@ def build(settings: Settings, variant: str) -> StreamExecutionEnvironment:
     """One variant as a graph, ready to execute."""
     environment, tables = create_environment(settings, bounded=False)
     rules = TradeConditions.load()
-    create_sources(tables, settings, None)
-    create_ticks(tables, settings, rules)
-    create_branch_views(tables)
+    if variant != "bare":
+        create_sources(tables, settings, None)
+        create_ticks(tables, settings, rules)
+        create_branch_views(tables)
     inserts = tables.create_statement_set()
     if variant == "floor":
         columns = ", ".join(f"`{name}` {kind}" for name, kind in TYPES.items())
@@ -71,11 +75,38 @@ def build(settings: Settings, variant: str) -> StreamExecutionEnvironment:
             f"CREATE TEMPORARY TABLE nowhere (`key` STRING, `row` ROW<{columns}>) WITH ('connector' = 'blackhole')"
         )
         inserts.add_insert_sql(f"INSERT INTO nowhere {ticks_query(settings, rules, live=True)}")
+    elif variant == "bare":
+        _bare(tables, settings)
+        inserts.add_insert_sql("INSERT INTO nowhere SELECT * FROM bars")
     else:
         _per_tick(tables, settings)
         inserts.add_insert_sql("INSERT INTO nowhere SELECT * FROM done")
     inserts.attach_as_datastream()
     return environment
+
+
+def _bare(tables: StreamTableEnvironment, settings: Settings) -> None:
+    options = {
+        "connector": "kafka", "topic": settings.trades_topic, "scan.startup.mode": "earliest-offset",
+        "properties.group.id": settings.group_id, "format": "json", **kafka_properties(settings),
+    }  # fmt: skip
+    tables.create_java_temporary_system_function("RFC_3339_MILLIS", "ta.flink.Rfc3339Millis")
+    tables.execute_sql(f"""
+        CREATE TEMPORARY TABLE {TRADES} (
+          symbol STRING, payload ROW<p DOUBLE, s DOUBLE, t STRING>,
+          event_time AS TO_TIMESTAMP_LTZ(RFC_3339_MILLIS(payload.t), 3),
+          WATERMARK FOR event_time AS event_time - INTERVAL '2' SECOND
+        ) WITH ({", ".join(f"'{key}' = '{value}'" for key, value in options.items())})""")
+    tables.execute_sql(f"""
+        CREATE TEMPORARY VIEW bars AS
+        SELECT symbol, window_end, FIRST_VALUE(payload.p) AS o, MAX(payload.p) AS h, MIN(payload.p) AS l,
+               LAST_VALUE(payload.p) AS c, SUM(payload.s) AS v, COUNT(*) AS n
+        FROM TABLE(TUMBLE(TABLE {TRADES}, DESCRIPTOR(event_time), INTERVAL '1' SECOND))
+        GROUP BY symbol, window_start, window_end""")
+    tables.execute_sql(
+        "CREATE TEMPORARY TABLE nowhere (symbol STRING, window_end TIMESTAMP(3), o DOUBLE, h DOUBLE, l DOUBLE, "
+        "c DOUBLE, v DOUBLE, n BIGINT) WITH ('connector' = 'blackhole')"
+    )
 
 
 def _per_tick(tables: StreamTableEnvironment, settings: Settings) -> None:
@@ -96,7 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("variant", choices=VARIANTS)
     settings = load_settings()
-    build(settings, parser.parse_args().variant).execute(settings.k8s_deployment)
+    execute(build(settings, parser.parse_args().variant), settings.k8s_deployment)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ def create_environment(
         "python.execution-mode": "thread",
         "table.local-time-zone": "UTC",
         "table.exec.state.ttl": f"{settings.dedup_ttl_ms} ms",
-        # Per record, lateness does not depend on timing; else often enough that a watermark is never the delay.
-        "pipeline.auto-watermark-interval": "0 ms" if bounded else "50 ms",
+        # Per record, lateness does not depend on timing; else often enough that a watermark is never the delay, and
+        # seldom enough that what a catch-up makes due crosses into Python together.
+        "pipeline.auto-watermark-interval": "0 ms" if bounded else f"{watermark_interval_ms(settings)} ms",
         "execution.buffer-timeout.interval": "5 ms",
     }
     if rest_port is not None:
@@ -34,6 +35,11 @@ def create_environment(
         configuration.set_string(key, value)
     environment = StreamExecutionEnvironment.get_execution_environment(configuration)
     return environment, StreamTableEnvironment.create(environment)
+
+
+def watermark_interval_ms(settings: Settings) -> int:
+    """How often sources say how far event time is: a tenth of the out-of-orderness that finals wait for anyway."""
+    return min(max(settings.max_out_of_orderness_ms // 10, 20), 200)
 
 
 def _checkpoints(settings: Settings) -> dict[str, str]:

@@ -19,6 +19,7 @@ from pyflink.table import Schema, StreamTableEnvironment
 from pyflink.util.java_utils import to_jarray
 
 from flink.environment import create_environment
+from flink.exchanges import execute
 from flink.signals import BEAT_TAG, INSTANTS, LATE_TAG, REJECT_TAG, SIGNAL_TYPE, SignalFunction
 from flink.sinks import BEATS_VIEW, LATE_VIEW, REJECTS_VIEW, SIGNALS_VIEW, create_sinks, outputs, status_view_sql
 from flink.tables import Recordings, create_sources
@@ -100,7 +101,7 @@ def signals_of(ticks: DataStream, settings: Settings, *, live: bool) -> Signals:
 
     instants = to_jarray(jvm.int, [number for number, name in enumerate(Signal._fields) if name in INSTANTS])
     unpacked = jvm.ta.flink.rows.SignalRows(instants)
-    rows = function._j_data_stream.map(unpacked, SIGNAL_TYPE.get_java_type_info()).name("signal_rows")
+    rows = function._j_data_stream.flatMap(unpacked, SIGNAL_TYPE.get_java_type_info()).name("signal_rows")
     return Signals(function, DataStream(rows))
 
 
@@ -141,7 +142,7 @@ def main() -> None:
         folder = arguments.recordings
         recordings = Recordings(*(folder / f"{name}.jsonl" for name in ("trades", "quotes", "bars_1m", "status")))
         files = Files(recordings, arguments.out, arguments.rest_port)
-    build(settings, files).execute(settings.k8s_deployment)
+    execute(build(settings, files), settings.k8s_deployment)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ State per symbol, all of it bytes of plain values (JSON, or packed doubles for t
     symbol          the carried quotes, the newest final second, the newest minute
     indicators_1s   ta_pipeline.indicators.set
     indicators_1m   the same for upstream 1-minute bars
-    seconds         end_ms -> a second that may still be revised
+    seconds         slot -> a second that may still be revised; one that is older than the horizon is overwritten
     held            number -> a row that waits for the watermark
 
 An engine lives in memory between rows and writes what changed; it is read back only when it is not in memory.
@@ -64,6 +64,8 @@ LATE_TAG = OutputTag("late", LATE_TYPE)
 BEAT_TAG = OutputTag("beats", BEAT_TYPE)
 REJECT_TAG = OutputTag("rejects", REJECT_TYPE)
 
+_SAVED = frozenset({rows.FINAL, rows.QUOTE, rows.LATE, rows.LATE_QUOTE, rows.CANCEL, rows.BAR_1M})
+"""Branches whose rows change what is saved."""
 _IN_MEMORY = 20_000  # symbols; a flood of others is read back from the state
 
 
@@ -76,6 +78,8 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
         self._state_ttl_days = settings.state_ttl_days
         self._fail_on_reject = settings.on_bad_record == "fail"
         self._live = live
+        # Two seconds within the horizon never have the same slot.
+        self._slots = settings.revision_horizon_ms // 1_000 + 2
         # A slice ends, is computed and travels: after three of them it has been seen.
         self._closing_grace_ms = 3 * settings.live_slice_ms
         self._out_of_orderness_ms = settings.max_out_of_orderness_ms
@@ -111,36 +115,47 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
     def process_element(self, value: tuple[Any, ...], ctx: KeyedProcessFunction.Context) -> Iterator[object]:
         """Take in rows of one symbol, in order: one of any branch, or the windows that have become due."""
         now_ms = _now_ms()
+        signals: list[tuple[Any, ...]] = []
         for values in value:
             row = TickRow._make(values)
             if self._live:
                 yield from self._beat(row, now_ms, ctx)
             match row.branch:
                 case rows.FINAL | rows.QUOTE:
-                    yield from self._outputs(self._engine(row.symbol).due(row, now_ms), row.end_ms - 1, now_ms)
+                    due = self._engine(row.symbol).due(row, now_ms)
+                    yield from self._side_outputs(due, signals, row.end_ms - 1, now_ms)
                 case rows.LIVE:
-                    yield from self._outputs(self._engine(row.symbol).live(row, now_ms), row.end_ms - 1, now_ms)
-                    return  # alone, and of no consequence for what is saved
-                case rows.CLOCK:
-                    return
+                    live = self._engine(row.symbol).live(row, now_ms)
+                    yield from self._side_outputs(live, signals, row.end_ms - 1, now_ms)
                 case rows.REJECT:
                     yield REJECT_TAG, self._reject(row, now_ms)
-                    return
                 case rows.STATUS:
                     self._counters.add(f"status_{row.detail}", 1)
-                    return
+                case rows.CLOCK:
+                    pass
                 case _:
                     self._engine(row.symbol).hold(row)
-        self._save(self._engine(row.symbol), ctx)
+        if row.branch in _SAVED:
+            self._save(self._engine(row.symbol), ctx)
+        self._counters.report()
+        if signals:
+            yield tuple(signals)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[object]:
         """Apply the held rows that the watermark has made due."""
         engine = self._engine(ctx.get_current_key())
         now_ms = _now_ms()
-        yield from self._outputs(engine.take(timestamp, now_ms), timestamp, now_ms)
+        signals: list[tuple[Any, ...]] = []
+        yield from self._side_outputs(engine.take(timestamp, now_ms), signals, timestamp, now_ms)
         self._save(engine, ctx)
+        self._counters.report()
+        if signals:
+            yield tuple(signals)
 
-    def _outputs(self, outputs: Iterable[Output], watermark_ms: int, now_ms: int) -> Iterator[object]:
+    def _side_outputs(
+        self, outputs: Iterable[Output], signals: list[tuple[Any, ...]], watermark_ms: int, now_ms: int
+    ) -> Iterator[object]:
+        """Put the signals among `outputs` into `signals`, which leave as one; the others leave here."""
         for output in outputs:
             self._pulse.output(output)
             if isinstance(output, Late):
@@ -149,7 +164,7 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
             else:
                 if isinstance(output, Signal) and output.revision > 0 and output.is_final and output.has_bar:
                     self._log_revision(output, watermark_ms, now_ms)
-                yield tuple(output)
+                signals.append(tuple(output))
 
     def _beat(self, row: TickRow, now_ms: int, ctx: KeyedProcessFunction.Context) -> Iterator[object]:
         """Count the row; report when a report is due."""
@@ -161,9 +176,8 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
         by_clock = self._closings.count(now_ms)
         if by_clock:
             self._counters.add("bars_closed_by_clock", by_clock)
-        beat = self._pulse.beat(now_ms, ctx.timer_service().current_watermark())
-        if beat is not None:
-            yield BEAT_TAG, Row(*beat)
+        if self._pulse.is_due(now_ms):
+            yield BEAT_TAG, Row(*self._pulse.beat(now_ms, ctx.timer_service().current_watermark()))
 
     def _engine(self, symbol: str) -> SymbolEngine:
         engine = self._engines.get(symbol)
@@ -190,12 +204,9 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
             self._indicators_1s.update(engine.indicators_1s_state())
         if changes.indicators_1m:
             self._indicators_1m.update(engine.indicators_1m_state())
-        for end_ms in changes.seconds:
-            state = engine.second_state(end_ms)
-            if state is None:
-                self._seconds.remove(end_ms)
-            else:
-                self._seconds.put(end_ms, state)
+        kept = {end_ms: state for end_ms in changes.seconds if (state := engine.second_state(end_ms)) is not None}
+        if kept:
+            self._seconds.put_all({end_ms // 1_000 % self._slots: state for end_ms, state in kept.items()})
         for number, held in changes.held.items():
             if held is None:
                 self._held.remove(number)
@@ -225,6 +236,7 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
             partition=row.log_partition, offset=row.log_offset, detail=row.detail,
         )  # fmt: skip
         if self._fail_on_reject:
+            self._counters.report()
             raise RuntimeError(
                 f"TA_ON_BAD_RECORD=fail: {row.log_topic} partition {row.log_partition} offset {row.log_offset} is "
                 f"rejected: {row.kind} {row.detail or ''}; mend the record's producer, or set TA_ON_BAD_RECORD=reject"

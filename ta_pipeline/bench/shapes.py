@@ -55,10 +55,13 @@ FEW_SYMBOLS = Shape("10 symbols", 1_000_000, symbols=10, per_bar=100, warm_up=2_
 MANY_SYMBOLS = Shape("1,000 symbols", 1_000_000, symbols=1_000, per_bar=100, warm_up=2_000_000)
 
 SHIPPED, FLOOR, PER_TICK = "job as shipped", "windows without Python", "Python for each tick"
+BARE = "bare bars in SQL"
+"""No deduplication, validation, quotes or live path: tells how fast the machine is."""
 VARIANTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     SHIPPED: ("flink/job.py", ()),
     FLOOR: ("flink/benchmarks.py", ("floor",)),
     PER_TICK: ("flink/benchmarks.py", ("per_tick",)),
+    BARE: ("flink/benchmarks.py", ("bare",)),
 }
 """Program and arguments of each variant."""
 

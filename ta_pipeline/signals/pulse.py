@@ -68,10 +68,12 @@ class Pulse:
         elif isinstance(output, Late):
             self._counts["late"] += 1
 
-    def beat(self, now_ms: int, watermark_ms: int) -> Beat | None:
-        """The next report, or None while the last one is younger than a second."""
-        if now_ms - self._reported_ms < PERIOD_MS:
-            return None
+    def is_due(self, now_ms: int) -> bool:
+        """Whether the last report is a second old."""
+        return now_ms - self._reported_ms >= PERIOD_MS
+
+    def beat(self, now_ms: int, watermark_ms: int) -> Beat:
+        """The next report."""
         self._reported_ms = now_ms
         lag_ms = now_ms - watermark_ms if watermark_ms > 0 else None
         beat = Beat(now_ms, lag_ms, self._newest_ms, **self._counts)

@@ -3,7 +3,10 @@ package ta.flink.rows;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Deque;
 import java.util.List;
 import org.apache.flink.types.Row;
 
@@ -21,6 +24,9 @@ final class Pickle {
     private static final int MEMOIZE = 0x94;
     private static final int SHORT_UNICODE = 0x8c;
     private static final int LONG1 = 0x8a;
+    private static final int TUPLE1 = 0x85;
+    private static final int TUPLE2 = 0x86;
+    private static final int TUPLE3 = 0x87;
     private static final int TRUE = 0x88;
     private static final int FALSE = 0x89;
 
@@ -40,9 +46,10 @@ final class Pickle {
         return writer.end();
     }
 
-    /** The values of one tuple; whole numbers are Long. */
-    static Object[] read(byte[] pickle) {
-        return new Reader(pickle).tuple();
+    /** The values of each tuple of a tuple; whole numbers are Long. */
+    static Object[][] read(byte[] pickle) {
+        Object[] tuples = (Object[]) new Reader(pickle).value();
+        return Arrays.copyOf(tuples, tuples.length, Object[][].class);
     }
 
     private static final class Writer {
@@ -106,20 +113,25 @@ final class Pickle {
     private static final class Reader {
 
         private final ByteBuffer in;
-        private final List<Object> values = new ArrayList<>(48);
-        private final List<Object> memo = new ArrayList<>(8);
+        private final List<Object> values = new ArrayList<>(64);
+        private final List<Object> memo = new ArrayList<>(16);
+        private final Deque<Integer> marks = new ArrayDeque<>(4);
 
         Reader(byte[] pickle) {
             in = ByteBuffer.wrap(pickle).order(ByteOrder.LITTLE_ENDIAN);
         }
 
-        Object[] tuple() {
+        Object value() {
             while (true) {
                 int opcode = in.get() & 0xff;
                 switch (opcode) {
                     case PROTOCOL -> in.get();
                     case FRAME -> in.getLong();
-                    case '(' -> values.clear();
+                    case '(' -> marks.push(values.size());
+                    case 't' -> tuple(marks.pop());
+                    case TUPLE1 -> tuple(values.size() - 1);
+                    case TUPLE2 -> tuple(values.size() - 2);
+                    case TUPLE3 -> tuple(values.size() - 3);
                     case 'N' -> values.add(null);
                     case TRUE -> values.add(Boolean.TRUE);
                     case FALSE -> values.add(Boolean.FALSE);
@@ -133,16 +145,22 @@ final class Pickle {
                     case LONG1 -> values.add(integer(in.get() & 0xff));
                     case SHORT_UNICODE -> values.add(text(in.get() & 0xff));
                     case 'X' -> values.add(text(in.getInt()));
-                    // The tuple itself is the last to be remembered; nothing asks for it.
                     case MEMOIZE -> memo.add(values.get(values.size() - 1));
                     case 'h' -> values.add(memo.get(in.get() & 0xff));
-                    case 't' -> { }
+                    case 'j' -> values.add(memo.get(in.getInt()));
                     case '.' -> {
-                        return values.toArray();
+                        return values.get(0);
                     }
                     default -> throw new IllegalArgumentException("opcode " + opcode + " is none of a plain tuple");
                 }
             }
+        }
+
+        private void tuple(int first) {
+            List<Object> own = values.subList(first, values.size());
+            Object[] tuple = own.toArray();
+            own.clear();
+            values.add(tuple);
         }
 
         private long integer(int length) {

@@ -1,14 +1,15 @@
 package ta.flink.rows;
 
 import java.util.Arrays;
-import org.apache.flink.api.common.functions.MapFunction;
+import org.apache.flink.api.common.functions.FlatMapFunction;
 import org.apache.flink.types.Row;
+import org.apache.flink.util.Collector;
 import ta.flink.Rfc3339Millis;
 
 /**
  * The function's pickled tuples as rows again; the fields that are instants become text: RFC 3339, UTC, milliseconds.
  */
-public final class SignalRows implements MapFunction<byte[], Row> {
+public final class SignalRows implements FlatMapFunction<byte[], Row> {
 
     private static final long serialVersionUID = 1L;
 
@@ -20,13 +21,14 @@ public final class SignalRows implements MapFunction<byte[], Row> {
     }
 
     @Override
-    public Row map(byte[] pickle) {
-        Object[] values = Pickle.read(pickle);
-        for (int field : instants) {
-            if (values[field] != null) {
-                values[field] = Rfc3339Millis.format((Long) values[field]);
+    public void flatMap(byte[] pickle, Collector<Row> out) {
+        for (Object[] values : Pickle.read(pickle)) {
+            for (int field : instants) {
+                if (values[field] != null) {
+                    values[field] = Rfc3339Millis.format((Long) values[field]);
+                }
             }
+            out.collect(Row.of(values));
         }
-        return Row.of(values);
     }
 }
