@@ -24,7 +24,7 @@ def create_environment(
         # Per record, lateness does not depend on timing; else often enough that a watermark is never the delay, and
         # seldom enough that what a catch-up makes due crosses into Python together.
         "pipeline.auto-watermark-interval": "0 ms" if bounded else f"{watermark_interval_ms(settings)} ms",
-        "execution.buffer-timeout.interval": "5 ms",
+        "execution.buffer-timeout.interval": "10 ms",
     }
     if rest_port is not None:
         options |= {"rest.address": "127.0.0.1", "rest.bind-address": "127.0.0.1", "rest.bind-port": str(rest_port)}

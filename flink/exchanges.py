@@ -12,8 +12,7 @@ from typing import Any
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 
-_JOINED = {"final.window"}
-"""Uids of the operators that run in the task in front of them."""
+_BY_KEY = "KeyGroupStreamPartitioner"
 
 
 def execute(environment: StreamExecutionEnvironment, name: str) -> None:
@@ -23,12 +22,30 @@ def execute(environment: StreamExecutionEnvironment, name: str) -> None:
     environment._j_stream_execution_environment.execute(graph)
 
 
-def join(graph: Any) -> None:
-    """Make the exchanges in front of `_JOINED` plain calls, where both sides have a parallelism of 1."""
-    jvm = get_gateway().jvm
+def join(graph: Any) -> list[str]:
+    """Make an exchange by key that comes right behind another one a plain call; returns the operators it is before."""
+    joined = []
     for node in graph.getStreamNodes().toArray():
-        if node.getTransformationUID() not in _JOINED:
+        edges = list(node.getInEdges())
+        if len(edges) != 1 or _partitioner(edges[0]) != _BY_KEY or node.getParallelism() != 1:
             continue
-        for edge in node.getInEdges():
-            if node.getParallelism() == graph.getStreamNode(edge.getSourceId()).getParallelism() == 1:
-                edge.setPartitioner(jvm.org.apache.flink.streaming.runtime.partitioner.ForwardPartitioner())
+        before = graph.getStreamNode(edges[0].getSourceId())
+        if before.getParallelism() == 1 and _is_behind_an_exchange(graph, before):
+            forward = get_gateway().jvm.org.apache.flink.streaming.runtime.partitioner.ForwardPartitioner()
+            edges[0].setPartitioner(forward)
+            joined.append(str(node.getOperatorName()))
+    return joined
+
+
+def _is_behind_an_exchange(graph: Any, node: Any) -> bool:
+    """Whether the node's task begins with an exchange by key, and with nothing else."""
+    edges = list(node.getInEdges())
+    if len(edges) != 1:
+        return False
+    if _partitioner(edges[0]) == "ForwardPartitioner":
+        return _is_behind_an_exchange(graph, graph.getStreamNode(edges[0].getSourceId()))
+    return _partitioner(edges[0]) == _BY_KEY
+
+
+def _partitioner(edge: Any) -> str:
+    return str(edge.getPartitioner().getClass().getSimpleName())

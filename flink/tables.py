@@ -11,16 +11,22 @@ why. Columns of every source table, whatever feeds it:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from pyflink.table import StreamTableEnvironment
+from pyflink.datastream import DataStream
+from pyflink.java_gateway import get_gateway
+from pyflink.table import Schema, StreamTableEnvironment
+from pyflink.table.expressions import col
 
 from flink.kafka import kafka_properties
 from ta_pipeline.settings import Settings
 
 TRADES, QUOTES, BARS_1M, STATUS = "trades_log", "quotes_log", "bars_1m_log", "status_log"
+TRADES_READ = "trades_read"
+"""`TRADES` as a stream: whatever is planned over it, in however many plans, shares one source."""
 
 _PAYLOADS = {
     TRADES: {
@@ -59,7 +65,7 @@ def create_sources(tables: StreamTableEnvironment, settings: Settings, recording
     tables.create_java_temporary_system_function("EVENT_MILLIS", "ta.flink.EventMillis")
     tables.create_java_temporary_system_function("TRADE_RULE", "ta.flink.TradeRule")
     tables.create_java_temporary_system_function("EPOCH_MILLIS", "ta.flink.EpochMillis")
-    tables.create_java_temporary_system_function("ALREADY_SEEN", "ta.flink.AlreadySeen")
+    tables.create_java_temporary_system_function("LIST_TRADES", "ta.flink.trades.ListTrades")
     topics = {
         TRADES: settings.trades_topic,
         QUOTES: settings.quotes_topic,
@@ -79,6 +85,30 @@ def create_sources(tables: StreamTableEnvironment, settings: Settings, recording
     for table, topic in topics.items():
         options = _kafka_options(settings, table, topic) if files is None else _file_options(files[table])
         tables.execute_sql(_ddl(settings, table, topic, options, from_files=files is not None))
+    # Without what is computed from it, a record passes as the format has made it; the watermarks are the source's.
+    create_view(tables, TRADES_READ, stream_of(tables, TRADES, but=("event_ms", "event_time")), _times(settings))
+
+
+def stream_of(tables: StreamTableEnvironment, table: str, but: Iterable[str] = ()) -> DataStream:
+    """The rows of a table as Flink's SQL has them, nothing converted; without its processing time, and `but` those."""
+    rows = tables.from_path(table)
+    left_out = {"proc_time", *but} & set(rows.get_schema().get_field_names())
+    if left_out:
+        rows = rows.drop_columns(*(col(name) for name in sorted(left_out)))
+    row_type = rows._j_table.getResolvedSchema().toSourceRowDataType()
+    internal = row_type.bridgedTo(get_gateway().jvm.Class.forName("org.apache.flink.table.data.RowData"))
+    return DataStream(tables._j_tenv.toDataStream(rows._j_table, internal))
+
+
+def create_view(
+    tables: StreamTableEnvironment, name: str, stream: DataStream, computed: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """A view over a stream of such rows, with the watermarks it came with, processing time and `computed` columns."""
+    schema = Schema.new_builder()
+    for column, expression in {**computed, "proc_time": "PROCTIME()"}.items():
+        schema = schema.column_by_expression(column, expression)
+    schema = schema.watermark("event_time", "SOURCE_WATERMARK()").build()
+    tables.create_temporary_view(name, tables.from_data_stream(stream, schema))
 
 
 def _ddl(settings: Settings, table: str, topic: str, options: Mapping[str, str], *, from_files: bool) -> str:
@@ -86,10 +116,10 @@ def _ddl(settings: Settings, table: str, topic: str, options: Mapping[str, str],
         place = f"line_no BIGINT, log_topic AS '{topic}', log_partition AS 0, log_offset AS line_no"
     else:
         place = (
-            "log_topic STRING METADATA FROM 'topic' VIRTUAL, log_partition INT METADATA FROM 'partition' VIRTUAL, "
-            "log_offset BIGINT METADATA FROM 'offset' VIRTUAL"
+            "log_topic STRING NOT NULL METADATA FROM 'topic' VIRTUAL, "
+            "log_partition INT NOT NULL METADATA FROM 'partition' VIRTUAL, "
+            "log_offset BIGINT NOT NULL METADATA FROM 'offset' VIRTUAL"
         )
-    event_ms = f"COALESCE(EVENT_MILLIS(`payload.t`, CAST({settings.max_future_ms} AS BIGINT)), CAST(0 AS BIGINT))"
     payload = ", ".join(f"`payload.{field}` {kind}" for field, kind in _PAYLOADS[table].items())
     return f"""
         CREATE TEMPORARY TABLE {table} (
@@ -99,11 +129,15 @@ def _ddl(settings: Settings, table: str, topic: str, options: Mapping[str, str],
           decode_error STRING,
           raw_record BYTES,
           {place},
-          event_ms AS {event_ms},
-          event_time AS TO_TIMESTAMP_LTZ({event_ms}, 3),
+          {", ".join(f"{name} AS {expression}" for name, expression in _times(settings).items())},
           proc_time AS PROCTIME(),
           WATERMARK FOR event_time AS {_watermark(settings, table, from_files=from_files)}
         ) WITH ({", ".join(f"'{key}' = '{value}'" for key, value in options.items())})"""
+
+
+def _times(settings: Settings) -> dict[str, str]:
+    event_ms = f"COALESCE(EVENT_MILLIS(`payload.t`, CAST({settings.max_future_ms} AS BIGINT)), CAST(0 AS BIGINT))"
+    return {"event_ms": event_ms, "event_time": f"TO_TIMESTAMP_LTZ({event_ms}, 3)"}
 
 
 def _watermark(settings: Settings, table: str, *, from_files: bool) -> str:

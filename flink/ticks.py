@@ -12,14 +12,15 @@ A record that is not usable has a reason in `reason_sql`: the first that holds.
 
 from __future__ import annotations
 
+from pyflink.datastream import DataStream
+from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
 
 from flink.conditions import rule_sql
-from flink.tables import BARS_1M, QUOTES, STATUS, TRADES
+from flink.tables import BARS_1M, QUOTES, STATUS, TRADES_READ, create_view, stream_of
 from ta_pipeline.settings import Settings
 from ta_pipeline.trade_conditions import TradeConditions
 
-DAY_MS = 86_400_000
 _LARGEST = "CAST(1.7976931348623157E308 AS DOUBLE)"
 
 # The first reason that holds is the record's. NULL: the record is usable.
@@ -44,7 +45,7 @@ def _not_negative(column: str) -> str:
 
 
 _REASONS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
-    TRADES: (
+    TRADES_READ: (
         ("t", "x", "c", "clock"),
         {
             "missing_price": "`payload.T` = 't' AND `payload.p` IS NULL OR `payload.T` = 'c' AND `payload.cp` IS NULL",
@@ -92,6 +93,17 @@ _REASONS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
 }  # fmt: skip
 
 
+_USABLE_TRADE = (
+    "decode_error IS NULL AND `payload.T` = 't' AND symbol <> '' AND event_ms <> 0 "
+    f"AND {_positive('`payload.p`')} AND {_positive('`payload.s`')}"
+)
+_USABLE_QUOTE = (
+    "decode_error IS NULL AND `payload.T` = 'q' AND symbol <> '' AND event_ms <> 0 "
+    f"AND {_not_negative('`payload.bp`')} AND {_not_negative('`payload.ap`')} "
+    f"AND {_not_negative('`payload.bs`')} AND {_not_negative('`payload.as`')}"
+)
+
+
 def reason_sql(table: str) -> str:
     """SQL (STRING): why a record of this table cannot be used, NULL when it can."""
     types, own = _REASONS[table]
@@ -99,6 +111,13 @@ def reason_sql(table: str) -> str:
     reasons = {reason: condition.format(types=named) for reason, condition in _COMMON.items()} | own
     cases = " ".join(f"WHEN {condition} THEN '{reason}'" for reason, condition in reasons.items())
     return f"CASE {cases} ELSE CAST(NULL AS STRING) END"
+
+
+def unusable_sql(table: str) -> str:
+    """SQL (BOOLEAN): a record of this table has a reason; the usual record is told by a few comparisons."""
+    usual = {TRADES_READ: _USABLE_TRADE, QUOTES: _USABLE_QUOTE}.get(table)
+    reason = f"{reason_sql(table)} IS NOT NULL"
+    return f"({usual}) IS NOT TRUE AND {reason}" if usual else reason
 
 
 def kept_symbols_sql(settings: Settings) -> str:
@@ -112,27 +131,15 @@ def create_ticks(tables: StreamTableEnvironment, settings: Settings, rules: Trad
     rule = rule_sql(rules, "`payload.c`", "`payload.z`") if settings.bar_rules == "alpaca" else "0"
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW trades_ok AS
-        SELECT symbol, `payload.x` AS x, `payload.i` AS i, event_ms / {DAY_MS} AS event_day,
-               CASE WHEN `payload.i` >= 0 THEN `payload.i` / 1024 ELSE (`payload.i` + 1) / 1024 - 1 END AS id_block,
-               `payload.p` AS p, `payload.s` AS s, {rule} AS rule, feed,
-               log_partition, log_offset, event_ms, event_time, proc_time
-        FROM {TRADES}
-        WHERE decode_error IS NULL AND `payload.T` = 't' AND symbol <> '' AND event_ms <> 0
-          AND {_positive("`payload.p`")} AND {_positive("`payload.s`")} AND {kept_symbols_sql(settings)}""")
-    once = """
-        SELECT * FROM (
-          SELECT *, ALREADY_SEEN(i) OVER (
-            PARTITION BY symbol, event_day, x, id_block ORDER BY proc_time
-            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS repeated
-          FROM trades_ok)
-        WHERE NOT repeated"""
-    tables.execute_sql(f"CREATE TEMPORARY VIEW trades_once AS {once if settings.dedup else 'SELECT * FROM trades_ok'}")
+        SELECT symbol, `payload.x` AS x, `payload.i` AS i, `payload.p` AS p, `payload.s` AS s, {rule} AS rule, feed,
+               log_partition, log_offset, event_ms, event_time
+        FROM {TRADES_READ}
+        WHERE {_USABLE_TRADE} AND {kept_symbols_sql(settings)}""")
+    create_view(tables, "trades_once", _once(tables, settings))
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW trades AS
         SELECT *, event_ms / 1000 * 1000 + 1000 AS end_ms, {_late_sql()} AS late,
-               MOD(rule, 8) AS mask, rule / 8 AS conditions_unknown,
-               COALESCE(x, '') || '|' || COALESCE(CAST(i AS STRING), '') || '|' || CAST(MOD(rule, 8) AS STRING) || '|'
-                 || CAST(p AS STRING) || '|' || CAST(s AS STRING) AS trade
+               MOD(rule, 8) AS mask, rule / 8 AS conditions_unknown
         FROM trades_once""")
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW quotes AS
@@ -140,9 +147,21 @@ def create_ticks(tables: StreamTableEnvironment, settings: Settings, rules: Trad
                log_partition, log_offset, event_ms, event_time, proc_time,
                event_ms / 1000 * 1000 + 1000 AS end_ms, {_late_sql()} AS late
         FROM {QUOTES}
-        WHERE decode_error IS NULL AND `payload.T` = 'q' AND symbol <> '' AND event_ms <> 0
-          AND {_not_negative("`payload.bp`")} AND {_not_negative("`payload.ap`")}
-          AND {_not_negative("`payload.bs`")} AND {_not_negative("`payload.as`")} AND {kept_symbols_sql(settings)}""")
+        WHERE {_USABLE_QUOTE} AND {kept_symbols_sql(settings)}""")
+
+
+def _once(tables: StreamTableEnvironment, settings: Settings) -> DataStream:
+    """The trades without duplicates, by a function of our own (docs/decisions/0006)."""
+    columns = tables.from_path("trades_ok").get_schema().get_field_names()
+    symbol, time, exchange, number = (columns.index(name) for name in ("symbol", "event_ms", "x", "i"))
+    stream = stream_of(tables, "trades_ok")
+    if not settings.dedup:
+        return stream
+    trades = get_gateway().jvm.ta.flink.trades
+    rows = stream._j_data_stream
+    by_block = rows.keyBy(trades.Deduplicate.BlockOf(symbol, time, exchange, number))
+    once = by_block.process(trades.Deduplicate(number, settings.dedup_ttl_ms), rows.getType())
+    return DataStream(once.name("deduplicate"))
 
 
 def _late_sql() -> str:

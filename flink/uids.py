@@ -5,6 +5,7 @@ shifts when the query grows; so the graph is walked before it is executed, and e
 stands:
 
     trades_log.source, trades_log.deduplicate     a source; an operator that several branches share
+    trades_read.stream, trades_once.table         between SQL and streams, and back
     final.window, final.window_input, final.row   an operator of one branch only
     sequencer, signals, signal_rows               the function, and what packs and unpacks its rows
     bars_sink.sink, bars_sink.row                 an operator of one output only
@@ -30,6 +31,8 @@ _BRANCHES = {
 _BRANCH = re.compile(r"ROW\('(\w)',")
 _NUMBER = re.compile(r"\[\d+\]")
 _FUNCTION = {"sequencer", "signals", "signal_rows"}
+_DEDUPLICATE = "deduplicate"
+_TO_STREAM, _TO_TABLE = "TableToDataStream", "DataStreamToTable"
 _UNNAMED = {"UnionTransformation", "PartitionTransformation", "SideOutputTransformation"}
 
 
@@ -43,7 +46,7 @@ class Node:
         # An older kind of sink is called "Sink: table", the newer "table: Writer".
         self.name = (parts[-1] if parts[0] == "Sink" else parts[0]).strip()
         if self.name.startswith("*anonymous"):
-            self.name = "DataStreamToTable"
+            self.name = _TO_TABLE
         self.description = str(transformation.getDescription() or "")
         self.inputs: list[Node] = []
         self.outputs: list[Node] = []
@@ -110,10 +113,12 @@ def _owner(node: Node) -> str:
     """The output or the branch that alone uses the operator, else the topic it reads."""
     sources = sorted({other.name for other in node.upstream() if other.kind == "SourceTransformation"})
     if any(other.name == "signals" for other in node.upstream()):
-        if node.name == "DataStreamToTable":
+        if node.name == _TO_TABLE:
             return _side(node)
         return next(other.name for other in (node, *_all_downstream(node)) if other.is_sink)
-    if node.name in {"TableToDataStream", "ConstraintEnforcer"}:
+    if (stage := _stage(node)) is not None:
+        return stage
+    if node.name in {_TO_STREAM, "ConstraintEnforcer"}:
         return "ticks"
     sinks = {other.name for other in (node, *_all_downstream(node)) if other.is_sink}
     if len(sinks) == 1 and not any(other.name == "signals" for other in _all_downstream(node)):
@@ -124,10 +129,29 @@ def _owner(node: Node) -> str:
     return f"{branches[0]}_{sources[0].removesuffix('_log')}" if branches[0] == "reject" else branches[0]
 
 
+def _stage(node: Node) -> str | None:
+    """Which of the streams between the trades' log and their branches an operator belongs to, if to any.
+
+    The log is a stream (`trades_read`), of which the usable trades are made (`trades_ok`), of which the function makes
+    `trades_once`: each later one has fewer conversions to a stream before it.
+    """
+    if any(other.name == "signals" for other in node.upstream()):
+        return None
+    if node.name == _DEDUPLICATE:
+        return "trades_log"
+    ahead = len({id(other) for other in (node, *_all_downstream(node)) if other.name == _TO_STREAM})
+    if ahead > 1:
+        return {3: "trades_read", 2: "trades_ok"}[ahead]
+    if node.name != _TO_TABLE:
+        return None
+    passed = len({id(other) for other in node.upstream() if other.name == _TO_STREAM})
+    return {2: "trades_once", 1: "trades_read"}[passed]
+
+
 def _role(node: Node) -> str:
     roles = {
-        "OverAggregate": "deduplicate", "WindowAggregate": "window", "TableToDataStream": "stream",
-        "ConstraintEnforcer": "not_null", "WatermarkAssigner": "watermark", "DataStreamToTable": "table",
+        _DEDUPLICATE: _DEDUPLICATE, "WindowAggregate": "window", _TO_STREAM: "stream", _TO_TABLE: "table",
+        "ConstraintEnforcer": "not_null", "WatermarkAssigner": "watermark",
     }  # fmt: skip
     if node.is_sink:
         return "sink"

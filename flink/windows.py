@@ -12,8 +12,8 @@ same (docs/decisions/0003-one-query-one-deduplication.md).
 from __future__ import annotations
 
 from flink.conditions import HIGH_LOW, OPEN_CLOSE, VOLUME, allowed, rule_sql
-from flink.tables import BARS_1M, QUOTES, STATUS, TRADES
-from flink.ticks import kept_symbols_sql, reason_sql
+from flink.tables import BARS_1M, QUOTES, STATUS, TRADES_READ
+from flink.ticks import kept_symbols_sql, reason_sql, unusable_sql
 from ta_pipeline import rows
 from ta_pipeline.settings import Settings
 from ta_pipeline.trade_conditions import TradeConditions
@@ -32,7 +32,7 @@ TYPES = {
 def ticks_query(settings: Settings, rules: TradeConditions, *, live: bool) -> str:
     """The query of all branches: the key, and a nested row whose fields are `ta_pipeline.rows.COLUMNS`."""
     branches = [_final(), _quote(), _late(settings), _late_quote(settings), _cancel(settings, rules), _bar_1m(settings)]
-    branches += [_status(settings), *(_reject(table) for table in (TRADES, QUOTES, BARS_1M, STATUS))]
+    branches += [_status(settings), *(_reject(table) for table in (TRADES_READ, QUOTES, BARS_1M, STATUS))]
     if live:
         branches.insert(0, _live(settings))
         branches.append(_clock())
@@ -78,7 +78,7 @@ def _windowed(columns: dict[str, str]) -> str:
 
 
 def _final() -> str:
-    columns = {**_BAR, **_PLACES, "trades": "LISTAGG(trade, ';')"}
+    columns = {**_BAR, **_PLACES, "trades": "LIST_TRADES(x, i, mask, p, s)"}
     source = f"""(
         SELECT symbol, MAX(end_ms) AS end_ms, {_windowed(columns)}
         FROM TABLE(TUMBLE(TABLE trades_in_time, DESCRIPTOR(event_time), INTERVAL '1' SECOND))
@@ -131,12 +131,16 @@ def create_branch_views(tables: object) -> None:
 
 
 _PLACE = {"log_partition": "log_partition", "log_offset": "log_offset"}
+_TRADE = (
+    "COALESCE(x, '') || '|' || COALESCE(CAST(i AS STRING), '') || '|' || CAST(mask AS STRING) || '|' "
+    "|| CAST(p AS STRING) || '|' || CAST(s AS STRING)"
+)
 _WATERMARK = "EPOCH_MILLIS(CURRENT_WATERMARK(event_time))"
 
 
 def _late(settings: Settings) -> str:
     columns = {
-        "symbol": "symbol", "end_ms": "end_ms", "c": "p", "v": "s", "last_ms": "event_ms", "trades": "trade",
+        "symbol": "symbol", "end_ms": "end_ms", "c": "p", "v": "s", "last_ms": "event_ms", "trades": _TRADE,
         "mask": "mask", "unknown": "conditions_unknown", "ticks": "1", "watermark_ms": _WATERMARK, "feed": "feed",
         "kind": "'t'", "log_topic": f"'{settings.trades_topic}'", **_PLACE,
     }  # fmt: skip
@@ -164,8 +168,8 @@ def _cancel(settings: Settings, rules: TradeConditions) -> str:
         "trades": trade, "detail": corrected, "ticks": "1", "watermark_ms": _WATERMARK, "feed": "feed",
         "kind": "`payload.T`", "log_topic": "log_topic", **_PLACE,
     }  # fmt: skip
-    where = f"`payload.T` IN ('x', 'c') AND {reason_sql(TRADES)} IS NULL AND {kept_symbols_sql(settings)}"
-    return _branch(rows.CANCEL, columns, f"{TRADES} WHERE {where}")
+    where = f"`payload.T` IN ('x', 'c') AND {reason_sql(TRADES_READ)} IS NULL AND {kept_symbols_sql(settings)}"
+    return _branch(rows.CANCEL, columns, f"{TRADES_READ} WHERE {where}")
 
 
 def _bar_1m(settings: Settings) -> str:
@@ -192,7 +196,8 @@ def _status(settings: Settings) -> str:
 
 def _clock() -> str:
     columns = {"symbol": "symbol", "end_ms": "event_ms", "last_ms": "event_ms", "kind": "`payload.T`"}
-    return _branch(rows.CLOCK, columns, f"{TRADES} WHERE `payload.T` = 'clock' AND {reason_sql(TRADES)} IS NULL")
+    where = f"`payload.T` = 'clock' AND {reason_sql(TRADES_READ)} IS NULL"
+    return _branch(rows.CLOCK, columns, f"{TRADES_READ} WHERE {where}")
 
 
 def _reject(table: str) -> str:
@@ -200,4 +205,4 @@ def _reject(table: str) -> str:
         "symbol": "COALESCE(symbol, '')", "end_ms": "event_ms", "ticks": "1", "feed": "feed", "log_topic": "log_topic",
         "kind": reason_sql(table), "detail": "decode_error", "raw": "raw_record", **_PLACE,
     }  # fmt: skip
-    return _branch(rows.REJECT, columns, f"{table} WHERE {reason_sql(table)} IS NOT NULL")
+    return _branch(rows.REJECT, columns, f"{table} WHERE {unusable_sql(table)}")

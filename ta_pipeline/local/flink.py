@@ -130,6 +130,8 @@ def _configuration(local: LocalSettings, settings: Settings) -> dict[str, str | 
     home = local.dir / "flink"
     return {
         "env.java.opts.all": _java_17_options(),
+        # It plans one job and ends: compiling well takes longer than it saves.
+        "env.java.opts.client": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         # Loopback only, every port known.
         "jobmanager.rpc.address": LOOPBACK,
         "jobmanager.rpc.port": local.jobmanager_rpc_port,

@@ -376,7 +376,8 @@ class SymbolEngine:
 
     def _forget_before(self, watermark_ms: int) -> None:
         oldest = watermark_ms + self._settings.out_of_orderness_ms - self._settings.horizon_ms
-        for end_ms in [end for end in self._seconds if end < oldest]:
+        # In the order in which they came: a late one leaves with those it came among.
+        while self._seconds and (end_ms := next(iter(self._seconds))) < oldest:
             del self._seconds[end_ms]
             self.changes.seconds.add(end_ms)
 
@@ -427,7 +428,8 @@ class SymbolEngine:
             self._one_second = IndicatorSet.from_bytes(indicators_1s, "1s", *windows)
         if indicators_1m:
             self._one_minute = IndicatorSet.from_bytes(indicators_1m, "1m", *windows)
-        self._seconds = {second.end_ms: second for second in map(Second.load, seconds)}
+        loaded = sorted(map(Second.load, seconds), key=lambda second: second.end_ms)
+        self._seconds = {second.end_ms: second for second in loaded}
         self._waiting = Waiting([Held.load(item) for item in held])
 
 

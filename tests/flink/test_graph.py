@@ -60,8 +60,18 @@ def test_each_topic_has_one_source_and_trades_are_deduplicated_once(nodes: list[
     assert sorted(node.name for node in sources) == [
         "bars_1m_log.source", "quotes_log.source", "status_log.source", "trades_log.source",
     ]  # fmt: skip
-    deduplications = [node for node in nodes if "ALREADY_SEEN(" in node.description]
-    assert [node.name for node in deduplications] == ["trades_log.deduplicate"]
+    assert [node.name for node in nodes if "deduplicate" in node.name] == ["trades_log.deduplicate"]
+
+
+def test_windows_run_beside_the_deduplication_when_there_is_nobody_to_exchange_with() -> None:
+    def joined(**overrides: Any) -> list[str]:
+        environment = _build(**overrides)
+        from flink.exchanges import join  # noqa: PLC0415
+
+        return join(environment._generate_stream_graph(clear_transformations=True, job_name="test"))
+
+    assert joined() == ["final.window"]
+    assert joined(parallelism=2) == []
 
 
 def test_the_uids_of_all_operators_are_the_released_ones(nodes: list[Any]) -> None:

@@ -1,0 +1,98 @@
+package ta.flink.trades;
+
+import java.time.Duration;
+import org.apache.flink.api.common.functions.OpenContext;
+import org.apache.flink.api.common.state.StateTtlConfig;
+import org.apache.flink.api.common.state.ValueState;
+import org.apache.flink.api.common.state.ValueStateDescriptor;
+import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
+import org.apache.flink.api.java.functions.KeySelector;
+import org.apache.flink.api.java.tuple.Tuple4;
+import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.util.Collector;
+
+/**
+ * Lets the first trade of an identity (symbol, UTC day, exchange, number) pass, and drops every later one.
+ *
+ * <p>One bit a number, 1,024 numbers a state, because numbers are mostly counted up: a state for each costs some 300
+ * bytes of heap, the collector's time to mark it, and a full copy in each checkpoint. A block is forgotten when nothing
+ * was added to it for the time to live; so a number is remembered at least that long. A trade without a number passes.
+ */
+public final class Deduplicate extends KeyedProcessFunction<Tuple4<String, Long, String, Long>, RowData, RowData> {
+
+    private static final long serialVersionUID = 1L;
+    private static final int NUMBERS = 1024;
+    private static final long DAY_MILLIS = 86_400_000L;
+
+    private final int numberField;
+    private final long timeToLiveMillis;
+    private transient ValueState<byte[]> seen;
+
+    /**
+     * @param numberField position of the trade's number, BIGINT
+     * @param timeToLiveMillis how long a number is remembered at least
+     */
+    public Deduplicate(int numberField, long timeToLiveMillis) {
+        this.numberField = numberField;
+        this.timeToLiveMillis = timeToLiveMillis;
+    }
+
+    @Override
+    public void open(OpenContext context) {
+        ValueStateDescriptor<byte[]> descriptor =
+                new ValueStateDescriptor<>("seen", PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO);
+        // Each access looks at one other entry: more than enough, as far fewer entries are made than trades come.
+        descriptor.enableTimeToLive(StateTtlConfig.newBuilder(Duration.ofMillis(timeToLiveMillis))
+                .cleanupIncrementally(1, false)
+                .build());
+        seen = getRuntimeContext().getState(descriptor);
+    }
+
+    @Override
+    public void processElement(RowData trade, Context context, Collector<RowData> out) throws Exception {
+        if (trade.isNullAt(numberField)) {
+            out.collect(trade);
+            return;
+        }
+        byte[] bits = seen.value();
+        if (bits == null) {
+            bits = new byte[NUMBERS / Byte.SIZE];
+        }
+        int at = (int) (trade.getLong(numberField) & (NUMBERS - 1));
+        int bit = 1 << (at % Byte.SIZE);
+        if ((bits[at / Byte.SIZE] & bit) == 0) {
+            bits[at / Byte.SIZE] |= (byte) bit;
+            seen.update(bits);
+            out.collect(trade);
+        }
+    }
+
+    /** The block of numbers a trade belongs to. */
+    public static final class BlockOf implements KeySelector<RowData, Tuple4<String, Long, String, Long>> {
+
+        private static final long serialVersionUID = 1L;
+
+        private final int symbolField;
+        private final int timeField;
+        private final int exchangeField;
+        private final int numberField;
+
+        /** Positions of the symbol, the event time in epoch milliseconds, the exchange and the trade's number. */
+        public BlockOf(int symbolField, int timeField, int exchangeField, int numberField) {
+            this.symbolField = symbolField;
+            this.timeField = timeField;
+            this.exchangeField = exchangeField;
+            this.numberField = numberField;
+        }
+
+        @Override
+        public Tuple4<String, Long, String, Long> getKey(RowData trade) {
+            return Tuple4.of(
+                    trade.getString(symbolField).toString(),
+                    Math.floorDiv(trade.getLong(timeField), DAY_MILLIS),
+                    trade.isNullAt(exchangeField) ? "" : trade.getString(exchangeField).toString(),
+                    trade.isNullAt(numberField) ? 0L : Math.floorDiv(trade.getLong(numberField), NUMBERS));
+        }
+    }
+}
