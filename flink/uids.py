@@ -116,10 +116,9 @@ def _owner(node: Node) -> str:
         if node.name == _TO_TABLE:
             return _side(node)
         return next(other.name for other in (node, *_all_downstream(node)) if other.is_sink)
-    if (stage := _stage(node)) is not None:
+    stage = _stage(node) or ("ticks" if node.name in {_TO_STREAM, "ConstraintEnforcer"} else None)
+    if stage is not None:
         return stage
-    if node.name in {_TO_STREAM, "ConstraintEnforcer"}:
-        return "ticks"
     sinks = {other.name for other in (node, *_all_downstream(node)) if other.is_sink}
     if len(sinks) == 1 and not any(other.name == "signals" for other in _all_downstream(node)):
         return sinks.pop()
