@@ -9,6 +9,7 @@ from ta_pipeline.bench.aims import aims
 from ta_pipeline.bench.results import Results, Run, Spread, cpu, rate, ratio, rounds_of
 from ta_pipeline.bench.samples import LEAST_SECONDS, MOST_SECONDS, WARM_UP_SECONDS, Drain
 from ta_pipeline.bench.shapes import (
+    BARE,
     DENSE,
     FEW_SYMBOLS,
     FLOOR,
@@ -68,7 +69,8 @@ _HOW = (
     f"shape's trades were read and at least {LEAST_SECONDS:g} s have passed, for {MOST_SECONDS:g} s at most. CPU and "
     "memory are those of the TaskManager's process; memory is the highest. The share of the floor is taken round by "
     "round. The backlog is older than what the live path previews: this is the final path; the live path is in the "
-    f"steady markets. {_SPREAD}"
+    f"steady markets. {BARE[0].upper()}{BARE[1:]} has no deduplication, validation, quotes or live path: it says how "
+    f"fast the machine is. {_SPREAD}"
 )
 
 

@@ -243,7 +243,10 @@ def bounded_environment(local: LocalSettings, java: Path, scratch: Path) -> dict
             (home / name).symlink_to(wheel / name)
     conf = scratch / "conf"
     conf.mkdir()
-    options = {"env.java.opts.all": f"{_java_17_options()} -Xmx1500m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC", "taskmanager.memory.managed.size": "16m"}
+    options = {
+        "env.java.opts.all": f"{_java_17_options()} -Xmx1500m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "taskmanager.memory.managed.size": "16m",
+    }
     (conf / "config.yaml").write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in options.items()), encoding="utf-8")
     for name in ("log4j-cli.properties", "log4j.properties"):
         (conf / name).write_text((wheel / "conf" / name).read_text(encoding="utf-8"), encoding="utf-8")
