@@ -63,7 +63,8 @@ def render(
 _MACHINE = "Everything ran on it at once: broker, S3, registry, ClickHouse, Flink, generator, reader."
 _NO_DAY = f"{_LEFT_OUT} `ta bench --day FILE` measures `ta compute` of a recording."
 _HOW = (
-    "A backlog is read from the start, by each variant in turn (A B C A B C), after one drain that does not count. Trade ids run over all symbols. Flink "
+    "A backlog is read from the start, by each variant in turn (A B C A B C), after one drain that does not count. "
+    "Trade ids run over all symbols. Flink "
     "generates a job's code anew, so each drain has to be compiled again by the JIT; it is measured from the sample at "
     f"which its warm-up is over (the trades named below were read, or {WARM_UP_SECONDS:g} s have passed) until the "
     f"shape's trades were read and at least {LEAST_SECONDS:g} s have passed, for {MOST_SECONDS:g} s at most. CPU and "

@@ -127,7 +127,7 @@ class Bench:
                 write_backlog(settings, shape, self._report)
             turns = [(number, *case) for number in range(1, rounds + 1) for case in cases]
             if not self._is_warm:
-                # What all jobs of a TaskManager share is compiled for the first one, which takes longer than its warm-up.
+                # What the jobs of a TaskManager share is compiled for the first one, and takes longer than its warm-up.
                 turns.insert(0, (_NOT_COUNTED, *cases[0]))
             for number, shape, variant in turns:
                 what = f"{shape.name}, {variant}, round {number} of {rounds}"
