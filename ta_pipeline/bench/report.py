@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from ta_pipeline.bench.aims import aims
 from ta_pipeline.bench.results import Results, Run, Spread, cpu, rate, ratio, rounds_of
-from ta_pipeline.bench.samples import LEAST_SECONDS, MOST_SECONDS, WARM_UP_SECONDS, Drain
+from ta_pipeline.bench.samples import LEAST_SECONDS, MOST_SECONDS, SHORTEST_SECONDS, WARM_UP_SECONDS, Drain
 from ta_pipeline.bench.shapes import (
     BARE,
     DENSE,
@@ -67,7 +67,8 @@ _HOW = (
     "Trade ids run over all symbols. Flink "
     "generates a job's code anew, so each drain has to be compiled again by the JIT; it is measured from the sample at "
     f"which its warm-up is over (the trades named below were read, or {WARM_UP_SECONDS:g} s have passed) until the "
-    f"shape's trades were read and at least {LEAST_SECONDS:g} s have passed, for {MOST_SECONDS:g} s at most. CPU and "
+    f"shape's trades were read and at least {LEAST_SECONDS:g} s have passed, for {MOST_SECONDS:g} s at most; where the "
+    f"backlog ends sooner, until its end, for at least {SHORTEST_SECONDS:g} s. CPU and "
     "memory are those of the TaskManager's process; memory is the highest. The share of the floor is taken round by "
     "round. The backlog is older than what the live path previews: this is the final path; the live path is in the "
     f"steady markets. {BARE[0].upper()}{BARE[1:]} has no deduplication, validation, quotes or live path: it says how "

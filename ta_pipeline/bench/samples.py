@@ -16,6 +16,8 @@ WARM_UP_SECONDS = 60.0
 """A variant so slow that it has not read the warm-up by then is warm all the same."""
 LEAST_SECONDS = 10.0
 """Between the two samples: Flink's figures are up to 2 s old."""
+SHORTEST_SECONDS = 3.0
+"""A backlog that ends before `LEAST_SECONDS` is measured from its warm-up to its end, if that is not shorter."""
 MOST_SECONDS = 60.0
 """A slow variant is not measured for longer: rates are by the second."""
 
@@ -73,14 +75,14 @@ def window(samples: Sequence[Sample], shape: Shape) -> tuple[Sample, Sample] | N
 
     It begins when the warm-up has been read or `WARM_UP_SECONDS` have passed, and ends when the shape's trades were
     read and `LEAST_SECONDS` have passed, or after `MOST_SECONDS`. Should the backlog end before, it is the newest
-    `LEAST_SECONDS` in which there was work.
+    `LEAST_SECONDS` in which there was work, or all of it after the warm-up where that is shorter.
 
     Args:
         samples: in order, the first one that of the first trades read.
         shape: what is drained.
 
     Raises:
-        ValueError: the backlog was drained in less than `LEAST_SECONDS`.
+        ValueError: the backlog was drained in less than `SHORTEST_SECONDS`.
     """
     begin = next((sample for sample in samples if _is_warm(sample, samples[0], shape)), None)
     for sample in samples if begin else ():
@@ -137,4 +139,10 @@ def _newest(samples: Sequence[Sample], shape: Shape) -> tuple[Sample, Sample]:
     for sample in reversed(working):
         if working[-1].at - sample.at >= LEAST_SECONDS:
             return sample, working[-1]
-    raise ValueError(f"{shape.name}: {shape.backlog:,} trades were read in less than {LEAST_SECONDS:g} s")
+    warm = next((sample for sample in working if _is_warm(sample, samples[0], shape)), None)
+    if warm and working[-1].at - warm.at >= SHORTEST_SECONDS:
+        return warm, working[-1]
+    raise ValueError(
+        f"{shape.name}: this machine reads {shape.backlog:,} trades, warm-up included, too fast to be measured "
+        f"(less than {SHORTEST_SECONDS:g} s after the warm-up); the shape needs more trades"
+    )

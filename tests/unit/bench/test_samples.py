@@ -72,9 +72,15 @@ def test_a_backlog_that_ends_too_soon_is_measured_by_its_last_ten_seconds_of_wor
     assert end.read < SHAPE.backlog
 
 
-def test_a_backlog_that_is_drained_within_ten_seconds_cannot_be_measured() -> None:
-    with pytest.raises(ValueError, match="1,500,000 trades were read in less than 10 s"):
-        first_window(samples(SHAPE.backlog / 9.0, 20.0, every=1.0))
+def test_a_backlog_that_is_drained_within_ten_seconds_is_measured_from_its_warm_up_to_its_end() -> None:
+    begin, end = measured(samples(SHAPE.backlog / 9.0, 20.0, every=1.0))
+    assert begin.read >= SHAPE.warm_up
+    assert (begin.at, end.at) == (102.0, 108.0)
+
+
+def test_a_backlog_that_is_drained_within_moments_cannot_be_measured() -> None:
+    with pytest.raises(ValueError, match=r"reads 1,500,000 trades, warm-up included, too fast to be measured"):
+        first_window(samples(SHAPE.backlog / 3.0, 20.0, every=1.0))
 
 
 def test_progress_says_the_phase_and_the_rate_of_the_newest_sample() -> None:
