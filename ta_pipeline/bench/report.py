@@ -68,7 +68,7 @@ _HOW = (
     "generates a job's code anew, so each drain has to be compiled again by the JIT; it is measured from the sample at "
     f"which its warm-up is over (the trades named below were read, or {WARM_UP_SECONDS:g} s have passed) until the "
     f"shape's trades were read and at least {LEAST_SECONDS:g} s have passed, for {MOST_SECONDS:g} s at most; where the "
-    f"backlog ends sooner, until its end, for at least {SHORTEST_SECONDS:g} s. CPU and "
+    f"backlog ends sooner, until its end, warm-up included if that leaves less than {SHORTEST_SECONDS:g} s. CPU and "
     "memory are those of the TaskManager's process; memory is the highest. The share of the floor is taken round by "
     "round. The backlog is older than what the live path previews: this is the final path; the live path is in the "
     f"steady markets. {BARE[0].upper()}{BARE[1:]} has no deduplication, validation, quotes or live path: it says how "

@@ -17,7 +17,8 @@ WARM_UP_SECONDS = 60.0
 LEAST_SECONDS = 10.0
 """Between the two samples: Flink's figures are up to 2 s old."""
 SHORTEST_SECONDS = 3.0
-"""A backlog that ends before `LEAST_SECONDS` is measured from its warm-up to its end, if that is not shorter."""
+"""A backlog that ends before `LEAST_SECONDS` is measured from its warm-up to its end, or, if that is shorter than
+this, from its first trade: then the figure is too low."""
 MOST_SECONDS = 60.0
 """A slow variant is not measured for longer: rates are by the second."""
 
@@ -75,7 +76,8 @@ def window(samples: Sequence[Sample], shape: Shape) -> tuple[Sample, Sample] | N
 
     It begins when the warm-up has been read or `WARM_UP_SECONDS` have passed, and ends when the shape's trades were
     read and `LEAST_SECONDS` have passed, or after `MOST_SECONDS`. Should the backlog end before, it is the newest
-    `LEAST_SECONDS` in which there was work, or all of it after the warm-up where that is shorter.
+    `LEAST_SECONDS` in which there was work, or all of it after the warm-up where that is shorter
+    (the warm-up included, should that be shorter than `SHORTEST_SECONDS`).
 
     Args:
         samples: in order, the first one that of the first trades read.
@@ -140,9 +142,10 @@ def _newest(samples: Sequence[Sample], shape: Shape) -> tuple[Sample, Sample]:
         if working[-1].at - sample.at >= LEAST_SECONDS:
             return sample, working[-1]
     warm = next((sample for sample in working if _is_warm(sample, samples[0], shape)), None)
-    if warm and working[-1].at - warm.at >= SHORTEST_SECONDS:
-        return warm, working[-1]
+    for begin in (warm, *working[:1]):
+        if begin and working[-1].at - begin.at >= SHORTEST_SECONDS:
+            return begin, working[-1]
     raise ValueError(
-        f"{shape.name}: this machine reads {shape.backlog:,} trades, warm-up included, too fast to be measured "
-        f"(less than {SHORTEST_SECONDS:g} s after the warm-up); the shape needs more trades"
+        f"{shape.name}: this machine reads {shape.backlog:,} trades, warm-up included, in less than "
+        f"{SHORTEST_SECONDS:g} s, too fast to be measured; the shape needs more trades"
     )

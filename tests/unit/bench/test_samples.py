@@ -78,8 +78,14 @@ def test_a_backlog_that_is_drained_within_ten_seconds_is_measured_from_its_warm_
     assert (begin.at, end.at) == (102.0, 108.0)
 
 
+def test_a_backlog_that_hardly_outlasts_its_warm_up_is_measured_with_it() -> None:
+    begin, end = measured(samples(SHAPE.backlog / 4.0, 20.0, every=0.5))
+    assert begin.at == 100.5
+    assert end.at == 103.5
+
+
 def test_a_backlog_that_is_drained_within_moments_cannot_be_measured() -> None:
-    with pytest.raises(ValueError, match=r"reads 1,500,000 trades, warm-up included, too fast to be measured"):
+    with pytest.raises(ValueError, match=r"reads 1,500,000 trades, warm-up included, in less than 3 s"):
         first_window(samples(SHAPE.backlog / 3.0, 20.0, every=1.0))
 
 
