@@ -29,6 +29,7 @@ from ta_pipeline.settings import Settings
 DIRECTORY = Path(__file__).resolve().parents[1] / "schema" / "clickhouse"
 DATABASE = "torghut"
 TTL_DAYS = 30
+JOURNAL_TABLE = "schema_migrations"
 _FILE = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _SHOWN = 100
@@ -214,13 +215,18 @@ def _found(settings: Settings, client: Client, database: str) -> MigrationPlan:
 def _applied(settings: Settings, client: Client, database: str) -> dict[int, str]:
     where = {"database": database}
     present = "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = 'schema_migrations'"
-    if not _rows(settings, client, present, where):
+    if not rows_of(settings, client, present, where):
         return {}
-    rows = _rows(settings, client, "SELECT number, checksum FROM {database:Identifier}.schema_migrations", where)
+    rows = rows_of(settings, client, "SELECT number, checksum FROM {database:Identifier}.schema_migrations", where)
     return {int(number): str(checksum) for number, checksum in rows}
 
 
-def _rows(settings: Settings, client: Client, query: str, parameters: Mapping[str, str]) -> list[Any]:
+def rows_of(settings: Settings, client: Client, query: str, parameters: Mapping[str, str]) -> list[Any]:
+    """The rows of one query.
+
+    Raises:
+        ClickHouseError: ClickHouse refuses or does not answer.
+    """
     with _asking(settings, "a query"):
         return list(client.query(query, parameters=dict(parameters)).result_rows)
 

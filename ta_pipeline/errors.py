@@ -10,7 +10,9 @@
     ├── KafkaSetupError      a topic is missing or is declared otherwise than it is
     ├── SchemaError          the registry refused a schema, or could not be asked
     ├── ClickHouseError      a migration or a query failed
-    └── FlinkError           the Flink REST API refused, failed, or reported a failed job
+    ├── FlinkError           the Flink REST API refused, failed, or reported a failed job
+    ├── RolloutError         a rollout was refused, failed, or was rolled back
+    └── S3Error              S3 refused a request or could not be reached
 
 One base, so that a shell around the package (the CLI, Dagster) can tell "we refused, and here is why" from a
 defect. Messages name what was wrong, the value, what is allowed and what to do next; secrets are never in them.
@@ -63,3 +65,11 @@ class ClickHouseError(TaError):
 
 class FlinkError(TaError):
     """The Flink REST API refused a request or reported a failed job."""
+
+
+class RolloutError(TaError):
+    """A rollout was refused before it changed anything, or failed and was rolled back; the message says which."""
+
+
+class S3Error(TaError):
+    """S3 refused a request or could not be reached; the message names the bucket or object."""

@@ -71,6 +71,11 @@ class FlinkRest:
         """The execution configuration of a job as Flink gives it: restart strategy, parallelism, object reuse."""
         return dict(self._get(f"/jobs/{job_id}/config")["execution-config"])
 
+    def settings(self, job_id: str) -> dict[str, str]:
+        """The `TA_*` settings a job of ours was submitted with, as it tells them; no secrets."""
+        found = self.config(job_id).get("user-config", {})
+        return {name: value for name, value in found.items() if name.startswith("TA_")}
+
     def checkpoint_config(self, job_id: str) -> Mapping[str, Any]:
         """The checkpoint configuration of a job as Flink gives it: mode, interval, timeout, storage."""
         return dict(self._get(f"/jobs/{job_id}/checkpoints/config"))

@@ -8,12 +8,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ta_pipeline.errors import TaError
+from ta_pipeline.errors import S3Error
 from ta_pipeline.settings import Settings
-
-
-class S3Error(TaError):
-    """S3 refused a request or could not be reached; the message names the bucket or object."""
 
 
 def s3_client(settings: Settings) -> Any:
@@ -85,3 +81,29 @@ def list_keys(client: Any, uri: str) -> list[str]:
         return sorted(item["Key"] for page in pages for item in page.get("Contents", []))
     except (ClientError, BotoCoreError) as error:
         raise S3Error(f"S3 could not list {uri}: {error}") from None
+
+
+def read_object(client: Any, uri: str) -> bytes:
+    """The content of one object.
+
+    Raises:
+        S3Error: there is none, the store refused, or it cannot be reached.
+    """
+    bucket, key = split_uri(uri)
+    try:
+        return bytes(client.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except (ClientError, BotoCoreError) as error:
+        raise S3Error(f"S3 could not read {uri}: {error}") from None
+
+
+def write_object(client: Any, uri: str, content: bytes) -> None:
+    """Write one object, at once or not at all.
+
+    Raises:
+        S3Error: the store refused, or cannot be reached.
+    """
+    bucket, key = split_uri(uri)
+    try:
+        client.put_object(Bucket=bucket, Key=key, Body=content)
+    except (ClientError, BotoCoreError) as error:
+        raise S3Error(f"S3 could not write {uri}: {error}") from None

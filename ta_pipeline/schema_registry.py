@@ -26,6 +26,7 @@ DIRECTORY = Path(__file__).resolve().parents[1] / "schema" / "avro"
 COMPATIBILITY = "BACKWARD"
 TIMEOUT_SECONDS = 10
 _NOT_FOUND = {404, 40401, 40402, 40403}
+_NO_LEVEL = {404, 40401, 40408}
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,31 @@ def ensure_schemas(settings: Settings, subjects: Iterable[Subject] | None = None
     plans = plan_schemas(settings, subjects)
     with registry_client(settings) as client:
         return [plan if plan.action == "unchanged" else _register(settings, client, plan) for plan in plans]
+
+
+def wrong_compatibility(settings: Settings, subjects: Iterable[str]) -> list[str]:
+    """Subjects whose compatibility in the registry is not BACKWARD, as text; empty when all are.
+
+    Raises:
+        SchemaError: the registry cannot be asked.
+    """
+    problems = []
+    with registry_client(settings) as client:
+        for name in subjects:
+            with _asking(settings, name):
+                level = _compatibility(client, name)
+            if level != COMPATIBILITY:
+                problems.append(f"{name}: its compatibility is {level or 'not set'}, declared {COMPATIBILITY}")
+    return problems
+
+
+def _compatibility(client: SchemaRegistryClient, name: str) -> str | None:
+    try:
+        return str(client.get_compatibility(name))
+    except SchemaRegistryError as error:
+        if {error.http_status_code, error.error_code} & _NO_LEVEL:
+            return None
+        raise
 
 
 def _register(settings: Settings, client: SchemaRegistryClient, plan: SubjectPlan) -> SubjectPlan:

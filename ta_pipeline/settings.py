@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     savepoint_dir: str = Field(
         "s3a://flink-checkpoints/torghut/technical-analysis/savepoints", description="URI of the savepoints"
     )
+    revision_dir: str = Field(
+        "s3a://flink-checkpoints/torghut/technical-analysis/revisions", description="URI of the record of rollouts"
+    )
     restart_strategy: Literal["exponential-delay", "fixed-delay"] = Field(
         "exponential-delay", description="exponential-delay: 1 s to 30 s, reset after 10 quiet minutes; fixed: 5 x 5 s"
     )
@@ -181,6 +184,13 @@ class Settings(BaseSettings):
         topics = [self.bars_topic, self.signals_topic, self.live_topic, self.rejects_topic, self.late_topic]
         return (*topics, self.status_topic) if self.status_topic else tuple(topics)
 
+    def public(self) -> dict[str, str]:
+        """Every setting that is no secret, as `TA_*` variables: what a revision records and a running job tells."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            PREFIX + name.upper(): text_of(value) for name, value in values.items() if not isinstance(value, SecretStr)
+        }
+
     def without_secrets(self, text: str) -> str:
         """`text` with the value of every secret setting replaced: for what other programs print."""
         for name in type(self).model_fields:
@@ -188,6 +198,13 @@ class Settings(BaseSettings):
             if isinstance(value, SecretStr) and value.get_secret_value():
                 text = text.replace(value.get_secret_value(), "**********")
         return text
+
+
+def text_of(value: object) -> str:
+    """The value of a setting as its variable has it; a secret in the clear."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ta_pipeline import settings as platform
@@ -111,13 +111,7 @@ def variables(settings: platform.Settings, names: Iterable[str] | None = None) -
         names: the fields to give; default: all.
     """
     chosen = type(settings).model_fields if names is None else names
-    return {platform.PREFIX + name.upper(): _text(getattr(settings, name)) for name in chosen}
-
-
-def _text(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return {platform.PREFIX + name.upper(): platform.text_of(getattr(settings, name)) for name in chosen}
 
 
 def _describe(error: ValidationError) -> str:
