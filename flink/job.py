@@ -20,6 +20,7 @@ from pyflink.util.java_utils import to_jarray
 
 from flink.environment import create_environment
 from flink.exchanges import execute
+from flink.handover import wait_for_go
 from flink.signals import BEAT_TAG, INSTANTS, LATE_TAG, REJECT_TAG, SIGNAL_TYPE, SignalFunction
 from flink.sinks import BEATS_VIEW, LATE_VIEW, REJECTS_VIEW, SIGNALS_VIEW, create_sinks, outputs, status_view_sql
 from flink.tables import Recordings, create_sources
@@ -134,6 +135,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="TA_X=Y", help="override one setting")
     parser.add_argument("--recordings", type=Path, help="folder of numbered lines, one file a topic")
     parser.add_argument("--out", type=Path, help="folder for the bounded run's output")
+    parser.add_argument("--await", dest="go", type=Path, help="plan the job, then wait for this file to start it")
     parser.add_argument("--rest-port", type=int, help="port of the bounded run's own REST API")
     arguments = parser.parse_args()
     settings = load_settings(**parse_overrides(arguments.set))
@@ -142,7 +144,10 @@ def main() -> None:
         folder = arguments.recordings
         recordings = Recordings(*(folder / f"{name}.jsonl" for name in ("trades", "quotes", "bars_1m", "status")))
         files = Files(recordings, arguments.out, arguments.rest_port)
-    execute(build(settings, files), settings.k8s_deployment)
+    environment = build(settings, files)
+    if arguments.go:
+        wait_for_go(environment, arguments.go)
+    execute(environment, settings.k8s_deployment)
 
 
 if __name__ == "__main__":

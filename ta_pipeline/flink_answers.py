@@ -45,6 +45,9 @@ class Checkpoints:
     duration_p50_ms: float | None = None
     """Of all completed checkpoints Flink remembers, as is the 99th percentile."""
     duration_p99_ms: float | None = None
+    savepoint_ms: int | None = None
+    """Of the latest completed savepoint: when it was triggered, and where it is."""
+    savepoint_path: str | None = None
 
     def age_seconds(self, now_ms: float) -> float | None:
         """Since the latest completed checkpoint was triggered; None before the first."""
@@ -114,6 +117,7 @@ def parse_checkpoints(answer: Mapping[str, Any]) -> Checkpoints:
     """From `/jobs/<id>/checkpoints`."""
     counts = answer["counts"]
     latest = (answer.get("latest") or {}).get("completed") or {}
+    savepoint = (answer.get("latest") or {}).get("savepoint") or {}
     durations = answer.get("summary", {}).get("end_to_end_duration", {}) if counts["completed"] else {}
     return Checkpoints(
         completed=counts["completed"],
@@ -125,6 +129,8 @@ def parse_checkpoints(answer: Mapping[str, Any]) -> Checkpoints:
         latest_duration_ms=latest.get("end_to_end_duration"),
         duration_p50_ms=durations.get("p50"),
         duration_p99_ms=durations.get("p99"),
+        savepoint_ms=savepoint.get("trigger_timestamp"),
+        savepoint_path=savepoint.get("external_path"),
     )
 
 
