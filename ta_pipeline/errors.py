@@ -11,6 +11,7 @@
     ├── SchemaError          the registry refused a schema, or could not be asked
     ├── ClickHouseError      a migration or a query failed
     ├── FlinkError           the Flink REST API refused, failed, or reported a failed job
+    │   └── DeployError      a job was submitted and did not get to work
     ├── RolloutError         a rollout was refused, failed, or was rolled back
     └── S3Error              S3 refused a request or could not be reached
 
@@ -65,6 +66,14 @@ class ClickHouseError(TaError):
 
 class FlinkError(TaError):
     """The Flink REST API refused a request or reported a failed job."""
+
+
+class DeployError(FlinkError):
+    """A job was submitted and did not get to work; it was cancelled. `job_id` is Flink's."""
+
+    def __init__(self, message: str, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(message)
 
 
 class RolloutError(TaError):

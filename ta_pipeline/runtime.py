@@ -102,6 +102,14 @@ class JobRuntime(Protocol):
         """Every job of this deployment that has not ended; empty when nothing runs."""
         ...
 
+    def newest_job_id(self) -> str | None:
+        """The newest job of this name, whether it runs or has ended; None when there is none."""
+        ...
+
+    def settings_of(self, job_id: str) -> dict[str, str]:
+        """The `TA_*` settings a job was deployed with, as it tells them itself; no secrets."""
+        ...
+
     def savepoint(self) -> str:
         """Take a savepoint of the running job; returns its path."""
         ...

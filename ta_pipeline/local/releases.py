@@ -40,12 +40,14 @@ def link_of(local: LocalSettings) -> Path:
 
 
 def make_release(local: LocalSettings, code: Path = REPOSITORY) -> Release:
-    """Copy the job's code under `<dir>/releases/<digest>`; one that is there already stays as it is.
+    """Copy the job's code under `<dir>/releases/<digest>`; one that is there already stays as it is, a release itself.
 
     Args:
         local: where the stack keeps its state.
         code: the folder that holds `flink/`, `ta_pipeline/` and `schema/`.
     """
+    if code.parent == local.dir / "releases":
+        return Release(code.name, code)
     files = list(_files(code))
     digest = _digest(code, files)
     target = local.dir / "releases" / digest

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ta_pipeline.errors import FlinkError, StackError
+from ta_pipeline.errors import DeployError, FlinkError, StackError
 from ta_pipeline.flink_answers import JobSummary
 from ta_pipeline.flink_rest import FlinkRest
 from ta_pipeline.local.releases import Release, activate, active, make_release
@@ -65,9 +65,6 @@ class LocalRuntime:
     @property
     def release(self) -> Release:
         """The code this runtime deploys, as a release."""
-        releases = self._local.dir / "releases"
-        if self._code.parent == releases:
-            return Release(self._code.name, self._code)
         return make_release(self._local, self._code)
 
     def prepare(self, *, report: Report = lambda _text: None) -> Prepared:
@@ -96,8 +93,9 @@ class LocalRuntime:
             report: told of each step.
 
         Raises:
-            FlinkError: a job of this name runs already; the client failed; or the job did not get there in time: it
-                is cancelled, and the message has the exception from Flink.
+            FlinkError: a job of this name runs already, or the client failed.
+            DeployError: the job did not get there in time: it is cancelled, and the message has the exception from
+                Flink.
             StackError: the TaskManager could not be restarted for a new release.
         """
         try:
@@ -116,15 +114,25 @@ class LocalRuntime:
         report(f"submitted as {job_id}")
         try:
             self.await_checkpoint(job_id, report)
-        except (FlinkError, KeyboardInterrupt):
+        except BaseException as error:
             with contextlib.suppress(FlinkError):
                 self._rest.cancel(job_id)
+            if isinstance(error, FlinkError):
+                raise DeployError(str(error), job_id) from None
             raise
         return Deployment(job_id, self.name, restore_from, time.monotonic() - started)
 
     def status(self) -> list[JobStatus]:
         """Every job of this name that has not ended."""
         return [self._status(job) for job in self._running()]
+
+    def newest_job_id(self) -> str | None:
+        """As Flink remembers them."""
+        return next((job.id for job in self._rest.jobs() if job.name == self.name), None)
+
+    def settings_of(self, job_id: str) -> dict[str, str]:
+        """As the job tells them over REST."""
+        return self._rest.settings(job_id)
 
     def savepoint(self) -> str:
         """Take a savepoint; the job runs on."""
@@ -256,7 +264,9 @@ class LocalRuntime:
         )
 
 
-def table_runtime(settings: Settings, environment: Mapping[str, str], local: LocalSettings) -> LocalRuntime:
+def table_runtime(
+    settings: Settings, environment: Mapping[str, str], local: LocalSettings, code: Path = REPOSITORY
+) -> LocalRuntime:
     """The runtime of the table job (flink/table_job.py), which runs beside the job when ClickHouse is configured."""
     name = f"{settings.k8s_deployment}-table"
-    return LocalRuntime(settings, environment, program="flink/table_job.py", name=name, local=local)
+    return LocalRuntime(settings, environment, program="flink/table_job.py", name=name, local=local, code=code)

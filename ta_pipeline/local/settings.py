@@ -85,6 +85,14 @@ class LocalSettings(BaseSettings):
         """Every port by the name of its setting."""
         return {name: getattr(self, name) for name in type(self).model_fields if name.endswith("_port")}
 
+    def variables(self) -> dict[str, str]:
+        """These settings as the `TA_LOCAL_*` variables of a process."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            PREFIX + name.upper(): ",".join(value) if isinstance(value, tuple) else platform.text_of(value)
+            for name, value in values.items()
+        }
+
     def shifted(self, offset: int, directory: Path) -> LocalSettings:
         """A second stack beside this one: all ports plus `offset`, state in `directory`, the same jars."""
         ports = {name: port + offset for name, port in self.ports().items()}
