@@ -82,6 +82,7 @@ class JobRuntime(Protocol):
         restore_from: str | None = None,
         prepared: Prepared | None = None,
         interrupt_others: bool = False,
+        timeout_seconds: float | None = None,
         report: Report = ...,
     ) -> Deployment:
         """Submit the job and return when it is RUNNING with a completed checkpoint.
@@ -90,11 +91,12 @@ class JobRuntime(Protocol):
             restore_from: a savepoint or retained checkpoint; None starts without state.
             prepared: of `prepare`; it is used up.
             interrupt_others: other jobs on the same cluster may be restarted for it.
+            timeout_seconds: from the submission to the first completed checkpoint; None: the runtime's own.
             report: told of each step.
         """
         ...
 
-    def await_checkpoint(self, job_id: str, report: Report = ...) -> None:
+    def await_checkpoint(self, job_id: str, report: Report = ..., timeout_seconds: float | None = None) -> None:
         """Return when a job that was submitted is RUNNING with a completed checkpoint."""
         ...
 

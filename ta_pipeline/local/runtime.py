@@ -23,6 +23,8 @@ from ta_pipeline.runtime import Deployment, JobStatus, Prepared, Report, SavedPo
 from ta_pipeline.settings import Settings
 
 POLL_SECONDS = 0.25
+FRUITLESS_RESTARTS = 3
+"""A job that fails so often without a checkpoint will not get there: waiting longer only keeps the stream down."""
 TASKMANAGER = "taskmanager"
 
 
@@ -82,6 +84,7 @@ class LocalRuntime:
         restore_from: str | None = None,
         prepared: Prepared | None = None,
         interrupt_others: bool = False,
+        timeout_seconds: float | None = None,
         report: Report = lambda _text: None,
     ) -> Deployment:
         """Submit the job and return when it is RUNNING with a completed checkpoint.
@@ -90,6 +93,7 @@ class LocalRuntime:
             restore_from: a savepoint or retained checkpoint.
             prepared: of `prepare`; it is used up.
             interrupt_others: a new release restarts the TaskManager, and with it whatever else runs there.
+            timeout_seconds: instead of this runtime's.
             report: told of each step.
 
         Raises:
@@ -113,7 +117,7 @@ class LocalRuntime:
                 prepared.discard()
         report(f"submitted as {job_id}")
         try:
-            self.await_checkpoint(job_id, report)
+            self.await_checkpoint(job_id, report, timeout_seconds)
         except BaseException as error:
             with contextlib.suppress(FlinkError):
                 self._rest.cancel(job_id)
@@ -217,13 +221,21 @@ class LocalRuntime:
                 raise StackError("the TaskManager did not come back; `ta logs taskmanager` says why")
             time.sleep(POLL_SECONDS)
 
-    def await_checkpoint(self, job_id: str, report: Report = lambda _text: None) -> None:
+    def await_checkpoint(
+        self, job_id: str, report: Report = lambda _text: None, timeout_seconds: float | None = None
+    ) -> None:
         """Return when the job is RUNNING with a completed checkpoint.
+
+        Args:
+            job_id: the job.
+            report: told what it waits for.
+            timeout_seconds: instead of this runtime's.
 
         Raises:
             FlinkError: it is not within the time this runtime allows; the message has the exception from Flink.
         """
         started, told, asked = time.monotonic(), "", False
+        patience = timeout_seconds or self._timeout_seconds
         while True:
             state = self._rest.job(job_id).state
             if not asked and self._rest.is_running(job_id):
@@ -236,9 +248,11 @@ class LocalRuntime:
                 return
             if state in {"FAILED", "CANCELED", "FINISHED"}:
                 raise FlinkError(f"{self.name} is {state}: {exception or 'Flink names no exception'}")
-            if time.monotonic() - started > self._timeout_seconds:
+            if done == 0 and (failures := self._rest.restarts(job_id)) >= FRUITLESS_RESTARTS:
+                raise FlinkError(f"{self.name} failed {failures} times before its first checkpoint: {exception}")
+            if time.monotonic() - started > patience:
                 raise FlinkError(
-                    f"{self.name} is {state} with {done} checkpoints after {self._timeout_seconds:g} s, so it was "
+                    f"{self.name} is {state} with {done} checkpoints after {patience:g} s, so it was "
                     f"cancelled: {exception or 'Flink reports no exception; is the cluster short of slots or memory?'}"
                 )
             text = f"{state.lower()}, waiting for the first checkpoint" + (f"; {exception}" if exception else "")

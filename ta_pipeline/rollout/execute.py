@@ -132,14 +132,15 @@ class Execution:
         try:
             if running is not None:
                 # Submitted by the one before us, who did not live to see it run.
-                runtime.await_checkpoint(running.job_id, self._report)
+                runtime.await_checkpoint(running.job_id, self._report, rollout.verify_seconds)
                 return _at(rollout, "deployed", job_id=running.job_id)
             state = self._state_for_start(rollout)
             self._report(f"starting the new job from {state}" if state else "starting the job without state")
             with self._flow(rollout) as flow, flow.first_record() as seen:
                 deployed = runtime.deploy(
-                    restore_from=state, prepared=prepared, interrupt_others=True, report=self._report
-                )
+                    restore_from=state, prepared=prepared, interrupt_others=True,
+                    timeout_seconds=rollout.verify_seconds, report=self._report,
+                )  # fmt: skip
                 first = seen()
             return _at(rollout, "deployed", job_id=deployed.job_id, first_record_at=first)
         except TaError as error:
