@@ -65,6 +65,8 @@ class LocalSettings(BaseSettings):
     taskmanager_query_port: Port = Field(18_095, description="Flink TaskManager, metric queries of the web UI")
     taskmanager_metrics_port: Port = Field(19_250, description="Flink TaskManager, Prometheus")
 
+    ui_port: Port = Field(13_000, description="Dagster's web interface")
+
     task_slots: int = Field(4, ge=1, le=64, description="slots of the TaskManager")
     kafka_heap_mb: int = Field(512, ge=256, description="Kafka, Java heap")
     jobmanager_mb: int = Field(1_024, ge=768, description="JobManager, whole process")
