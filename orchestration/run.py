@@ -1,6 +1,6 @@
 """`python -m orchestration.run JOB`: one job of the code location, in this process, its log on the terminal.
 
-The run is in Dagster's history as any other (DAGSTER_HOME). For demonstrations and scripts; people use the web interface.
+The run is in Dagster's history as any other (DAGSTER_HOME). For demonstrations and scripts; people use the UI.
 """
 
 import argparse
