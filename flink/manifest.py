@@ -11,11 +11,9 @@ from typing import Any
 from pyflink.datastream import StreamExecutionEnvironment
 
 from flink.exchanges import planned
+from ta_pipeline.job_state import FUNCTION
 from ta_pipeline.settings import Settings
 from ta_pipeline.signals.states import STATES
-
-FUNCTION = "signals"
-"""Uid of the operator whose states have versions of ours."""
 
 
 def describe(environment: StreamExecutionEnvironment, settings: Settings) -> dict[str, Any]:
