@@ -5,6 +5,7 @@
     ├── BadRecordError       one input record cannot be used (never stops a stream)
     ├── RecordingError       a recording file cannot be read
     ├── StateVersionError    saved indicator state is of a version this code cannot load
+    ├── StateError           a savepoint or checkpoint is not there, not whole, or cannot be read
     ├── StackError           a local component could not be started, reached or stopped
     │   └── PortTakenError   a port that a component needs is held by another process
     ├── KafkaSetupError      a topic is missing or is declared otherwise than it is
@@ -42,6 +43,10 @@ class RecordingError(TaError):
 
 class StateVersionError(TaError):
     """Saved state has a version this code does not know how to load."""
+
+
+class StateError(TaError):
+    """A savepoint or retained checkpoint is not there, not whole, or cannot be read; the message names its URI."""
 
 
 class StackError(TaError):

@@ -96,6 +96,31 @@ def read_object(client: Any, uri: str) -> bytes:
         raise S3Error(f"S3 could not read {uri}: {error}") from None
 
 
+def read_head(client: Any, uri: str, limit: int) -> tuple[bytes, int]:
+    """The first bytes of one object, and how many it has in all.
+
+    Args:
+        client: of `s3_client`.
+        uri: `s3a://bucket/key`.
+        limit: how many bytes to read at most.
+
+    Raises:
+        S3Error: there is none, the store refused, or it cannot be reached.
+    """
+    bucket, key = split_uri(uri)
+    try:
+        answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{limit - 1}")
+        content = bytes(answer["Body"].read())
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") == "InvalidRange":
+            return b"", 0  # it is empty
+        raise S3Error(f"S3 could not read {uri}: {error}") from None
+    except BotoCoreError as error:
+        raise S3Error(f"S3 could not read {uri}: {error}") from None
+    _, _, size = str(answer.get("ContentRange", "")).partition("/")
+    return content, int(size) if size.isdigit() else len(content)
+
+
 def write_object(client: Any, uri: str, content: bytes) -> None:
     """Write one object, at once or not at all.
 

@@ -85,6 +85,7 @@ class LocalRuntime:
         prepared: Prepared | None = None,
         interrupt_others: bool = False,
         timeout_seconds: float | None = None,
+        allow_non_restored: bool = False,
         report: Report = lambda _text: None,
     ) -> Deployment:
         """Submit the job and return when it is RUNNING with a completed checkpoint.
@@ -94,6 +95,7 @@ class LocalRuntime:
             prepared: of `prepare`; it is used up.
             interrupt_others: a new release restarts the TaskManager, and with it whatever else runs there.
             timeout_seconds: instead of this runtime's.
+            allow_non_restored: leave state behind that the job has no operator for; not for one that is `prepared`.
             report: told of each step.
 
         Raises:
@@ -111,7 +113,7 @@ class LocalRuntime:
             started = time.monotonic()
             self._use_release(report, interrupt_others=interrupt_others)
             report("submitting")
-            job_id = prepared.start(restore_from) if prepared else self._client().submit(restore_from)
+            job_id = prepared.start(restore_from) if prepared else self._submit(restore_from, allow_non_restored)
         finally:
             if prepared:
                 prepared.discard()
@@ -184,10 +186,13 @@ class LocalRuntime:
             raise FlinkError(f"{self.name} does not run at {self._settings.flink_rest_url}; `ta job run` starts it")
         return running[0]
 
-    def submit(self, restore_from: str | None = None) -> str:
+    def submit(self, restore_from: str | None = None, *, allow_non_restored: bool = False) -> str:
         """Hand the job to the cluster and return its id; whether it runs is for `deploy` to find out."""
         self._use_release()
-        return self._client().submit(restore_from)
+        return self._submit(restore_from, allow_non_restored)
+
+    def _submit(self, restore_from: str | None, allow_non_restored: bool) -> str:
+        return self._client().submit(restore_from, allow_non_restored=allow_non_restored)
 
     def _client(self) -> Client:
         return Client(
@@ -284,3 +289,14 @@ def table_runtime(
     """The runtime of the table job (flink/table_job.py), which runs beside the job when ClickHouse is configured."""
     name = f"{settings.k8s_deployment}-table"
     return LocalRuntime(settings, environment, program="flink/table_job.py", name=name, local=local, code=code)
+
+
+def drill_runtime(
+    settings: Settings, environment: Mapping[str, str], local: LocalSettings, code: Path = REPOSITORY
+) -> LocalRuntime:
+    """The runtime of a restore drill: the job with the state of another one, and none of its transactions.
+
+    Deploy it with `restore_from` and `allow_non_restored`. Group, output topics, transactional prefix, checkpoint
+    folder and name must be the drill's own: `settings` say so, nothing here checks it.
+    """
+    return LocalRuntime(settings, environment, arguments=("--drill",), local=local, code=code)

@@ -27,7 +27,7 @@ from ta_pipeline.settings import Settings
 SUBMIT_TIMEOUT_SECONDS = 180
 LAUNCHES = 3
 # PyFlink's gateway does not always come up on a busy machine; nothing was submitted then.
-_LAUNCH_FAILED = ("Answer from Java side is empty", "Error while obtaining a new communication channel")
+LAUNCH_FAILED = ("Answer from Java side is empty", "Error while obtaining a new communication channel")
 _JOB_ID = re.compile(r"JobID ([0-9a-f]{32})")
 _TAIL_LINES = 12
 _POLL_SECONDS = 0.1
@@ -63,20 +63,25 @@ class Client:
         self._log_dir = local.dir / "flink" / "log"
         self._environment = {**os.environ, **environment, **flink_environment(local, java_home(), code)}
 
-    def submit(self, restore_from: str | None = None) -> str:
+    def submit(self, restore_from: str | None = None, *, allow_non_restored: bool = False) -> str:
         """Plan the job and hand it to the cluster; returns its id.
+
+        Args:
+            restore_from: a savepoint or retained checkpoint.
+            allow_non_restored: state of operators that the job does not have is left behind, else it is refused.
 
         Raises:
             FlinkError: it was not submitted; the message has the reason.
         """
         for _ in range(LAUNCHES):
             with tempfile.TemporaryFile() as output:
-                process = self._launch(restore_from, output.fileno())
+                extra = ("--allowNonRestoredState",) if allow_non_restored else ()
+                process = self._launch(restore_from, output.fileno(), flink=extra)
                 status = _await_end(process, SUBMIT_TIMEOUT_SECONDS)
                 printed = _content(output.fileno())
             if found := _JOB_ID.search(printed):
                 return found.group(1)
-            if not any(sign in printed for sign in _LAUNCH_FAILED):
+            if not any(sign in printed for sign in LAUNCH_FAILED):
                 break
         raise FlinkError(self._refusal(status, printed))
 
@@ -94,7 +99,7 @@ class Client:
                 return job
             printed, status = job.printed(), job.process.returncode
             job.discard()
-            if not any(sign in printed for sign in _LAUNCH_FAILED):
+            if not any(sign in printed for sign in LAUNCH_FAILED):
                 break
         raise FlinkError(self._refusal(status, printed))
 
@@ -102,8 +107,10 @@ class Client:
         """The error of a client that ended without a job."""
         return FlinkError(self._refusal(status, printed))
 
-    def _launch(self, restore_from: str | None, output: int, extra: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        command = ["/usr/bin/env", "bash", str(flink_command()), "run", "--detached"]
+    def _launch(
+        self, restore_from: str | None, output: int, extra: Sequence[str] = (), flink: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
+        command = ["/usr/bin/env", "bash", str(flink_command()), "run", "--detached", *flink]
         if restore_from:
             command += ["--fromSavepoint", restore_from]
         command += ["--python", str(self._program), *self._arguments, *extra]
