@@ -6,7 +6,17 @@ import sys
 
 import typer
 
-from ta_pipeline import cli_bench, cli_demo, cli_feed, cli_job, cli_market, cli_rollout, cli_stack, cli_ui
+from ta_pipeline import (
+    cli_bench,
+    cli_demo,
+    cli_feed,
+    cli_job,
+    cli_market,
+    cli_rollout,
+    cli_stack,
+    cli_ui,
+    cli_validate,
+)
 
 app = typer.Typer(
     name="ta",
@@ -15,7 +25,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-for group in (cli_demo, cli_stack, cli_feed, cli_job, cli_rollout, cli_market, cli_ui, cli_bench):
+for group in (
+    cli_demo,
+    cli_stack,
+    cli_feed,
+    cli_job,
+    cli_rollout,
+    cli_validate,
+    cli_market,
+    cli_ui,
+    cli_bench,
+):
     group.register(app)
 
 
