@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     revision_dir: str = Field(
         "s3a://flink-checkpoints/torghut/technical-analysis/revisions", description="URI of the record of rollouts"
     )
+    replay_dir: str = Field(
+        "s3a://flink-checkpoints/torghut/technical-analysis/replays", description="URI of the verdicts of replays"
+    )
     restart_strategy: Literal["exponential-delay", "fixed-delay"] = Field(
         "exponential-delay", description="exponential-delay: 1 s to 30 s, reset after 10 quiet minutes; fixed: 5 x 5 s"
     )
@@ -106,6 +109,11 @@ class Settings(BaseSettings):
     input_format: Literal["json", "avro-confluent"] = Field("json", description="format of the four input topics")
     input_field_case: Literal["snake", "camel"] = Field("snake", description="ingest_ts or ingestTs")
     output_format: Literal["json", "avro-confluent"] = Field("json", description="format of the output topics")
+
+    # replay
+    recordings_dir: str = Field(
+        "", description="folder of recordings, <symbol>_<yyyymmdd>_{trades,quotes}.jsonl.gz; empty: none"
+    )
 
     # S3
     s3_endpoint: str = Field("http://127.0.0.1:19000", description="S3 endpoint URL")

@@ -83,6 +83,7 @@ class RunningStack:
             "checkpoint_dir": f"{self.settings.checkpoint_dir}/{token}",
             "savepoint_dir": f"{self.settings.savepoint_dir}/{token}",
             "revision_dir": f"{self.settings.revision_dir}/{token}",
+            "replay_dir": f"{self.settings.replay_dir}/{token}",
         }
         settings = load_settings(**{**own, **overrides})
         if topics:
