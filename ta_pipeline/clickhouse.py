@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,6 +229,18 @@ def rows_of(settings: Settings, client: Client, query: str, parameters: Mapping[
     """
     with _asking(settings, "a query"):
         return list(client.query(query, parameters=dict(parameters)).result_rows)
+
+
+def insert_rows(
+    settings: Settings, client: Client, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Insert rows into `table` (`database.name`).
+
+    Raises:
+        ClickHouseError: ClickHouse refuses or does not answer.
+    """
+    with _asking(settings, f"an insert into {table}"):
+        client.insert(table, rows, column_names=columns)
 
 
 @contextmanager

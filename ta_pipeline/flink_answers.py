@@ -134,6 +134,13 @@ def parse_checkpoints(answer: Mapping[str, Any]) -> Checkpoints:
     )
 
 
+def parse_restored(answer: Mapping[str, Any]) -> str | None:
+    """The path that was restored, from `/jobs/<id>/checkpoints`."""
+    restored = (answer.get("latest") or {}).get("restored") or {}
+    path = restored.get("external_path")
+    return str(path) if path else None
+
+
 def parse_backpressure(name: str, answer: Mapping[str, Any]) -> Backpressure | None:
     """From `/jobs/<id>/vertices/<id>/backpressure`; None when Flink has no sample yet."""
     subtasks = answer.get("subtasks") or []

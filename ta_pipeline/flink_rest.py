@@ -23,6 +23,7 @@ from ta_pipeline.flink_answers import (
     parse_checkpoints,
     parse_exception,
     parse_jobs,
+    parse_restored,
     parse_vertices,
     root_cause,
 )
@@ -87,6 +88,10 @@ class FlinkRest:
     def checkpoints(self, job_id: str) -> Checkpoints:
         """Counts, and the latest completed checkpoint."""
         return parse_checkpoints(self._get(f"/jobs/{job_id}/checkpoints"))
+
+    def restored_from(self, job_id: str) -> str | None:
+        """The savepoint or checkpoint the job last restored; None when it started without state."""
+        return parse_restored(self._get(f"/jobs/{job_id}/checkpoints"))
 
     def restarts(self, job_id: str) -> int:
         """How often the job was restarted."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -10,6 +12,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ta_pipeline.errors import S3Error
 from ta_pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object: its key within the bucket, its size in bytes, and when it was last written (UTC)."""
+
+    key: str
+    bytes: int
+    modified: datetime
 
 
 def s3_client(settings: Settings) -> Any:
@@ -75,12 +86,26 @@ def list_keys(client: Any, uri: str) -> list[str]:
     Raises:
         S3Error: the store refused, or cannot be reached.
     """
+    return [stored.key for stored in list_objects(client, uri)]
+
+
+def list_objects(client: Any, uri: str) -> list[StoredObject]:
+    """All objects under `uri` (`s3a://bucket/prefix`), by key.
+
+    Raises:
+        S3Error: the store refused, or cannot be reached.
+    """
     bucket, prefix = split_uri(uri)
     try:
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        return sorted(item["Key"] for page in pages for item in page.get("Contents", []))
+        found = [
+            StoredObject(item["Key"], int(item["Size"]), item["LastModified"].astimezone(UTC))
+            for page in pages
+            for item in page.get("Contents", [])
+        ]
     except (ClientError, BotoCoreError) as error:
         raise S3Error(f"S3 could not list {uri}: {error}") from None
+    return sorted(found, key=lambda stored: stored.key)
 
 
 def read_object(client: Any, uri: str) -> bytes:
@@ -132,3 +157,16 @@ def write_object(client: Any, uri: str, content: bytes) -> None:
         client.put_object(Bucket=bucket, Key=key, Body=content)
     except (ClientError, BotoCoreError) as error:
         raise S3Error(f"S3 could not write {uri}: {error}") from None
+
+
+def delete_object(client: Any, uri: str) -> None:
+    """Delete one object; one that is gone is fine.
+
+    Raises:
+        S3Error: the store refused, or cannot be reached.
+    """
+    bucket, key = split_uri(uri)
+    try:
+        client.delete_object(Bucket=bucket, Key=key)
+    except (ClientError, BotoCoreError) as error:
+        raise S3Error(f"S3 could not delete {uri}: {error}") from None

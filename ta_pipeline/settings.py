@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     savepoint_dir: str = Field(
         "s3a://flink-checkpoints/torghut/technical-analysis/savepoints", description="URI of the savepoints"
     )
+    savepoint_interval_hours: int = Field(6, ge=1, le=168, description="a scheduled savepoint is due at this age")
+    savepoints_kept: int = Field(
+        12, ge=1, description="newest savepoints that retention leaves, beside the needed ones"
+    )
     revision_dir: str = Field(
         "s3a://flink-checkpoints/torghut/technical-analysis/revisions", description="URI of the record of rollouts"
     )

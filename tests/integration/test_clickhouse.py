@@ -261,7 +261,12 @@ def test_an_interrupted_run_is_run_again_and_loses_nothing(
     apply_migrations(stack.settings, database)
     assert not plan_migrations(stack.settings, database).pending
     with connected(stack, database) as client:
-        assert client.query("SELECT number FROM schema_migrations ORDER BY number").result_rows == [(1,), (2,), (3,)]
+        assert client.query("SELECT number FROM schema_migrations ORDER BY number").result_rows == [
+            (1,),
+            (2,),
+            (3,),
+            (4,),
+        ]
         assert client.query("SELECT c FROM ta_microbars_latest").result_rows == [(1.0,)] * has_table
         assert client.query("SELECT count() FROM ta_signals_latest").result_rows == [(0,)]
 
