@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ta_pipeline import cli_bench, cli_demo, cli_feed, cli_job, cli_market, cli_stack
+from ta_pipeline import cli_bench, cli_demo, cli_feed, cli_health, cli_job, cli_market, cli_stack
 
 app = typer.Typer(
     name="ta",
@@ -15,7 +15,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-for group in (cli_demo, cli_stack, cli_feed, cli_job, cli_market, cli_bench):
+for group in (cli_demo, cli_stack, cli_health, cli_feed, cli_job, cli_market, cli_bench):
     group.register(app)
 
 
