@@ -4,8 +4,9 @@
     GET  /report      everything, as JSON (ta_pipeline.probe_window)
     POST /heartbeat   Dagster says that it runs; /metrics tells when it last did
 
-It commits nothing and writes nothing. A broker that goes away is waited for; where reading cannot go on, it begins
-anew at the end of the topics, with counts of zero. Run as `python -m ta_pipeline.probe_server [HOST:PORT]`.
+It commits nothing and writes nothing. A broker that goes away is waited for; where reading cannot go on, and when a
+topic has got more partitions, it begins anew at the end of the topics, with counts of zero. Run as
+`python -m ta_pipeline.probe_server [HOST:PORT]`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ RETRY_SECONDS = 5.0
 CONNECT_SECONDS = 5.0
 _TAKE_SECONDS = 0.25
 _REPORT_MS = 5_000
+_LOOK_MS = 60_000
+"""Between two looks for new partitions."""
 _CLIENT_SECONDS = 5.0
 """A client that says nothing for this long is let go."""
 _log = logging.getLogger("ta.probe")
@@ -115,7 +118,7 @@ class ProbeServer:
             with self._lock:
                 self._window, self._trouble = ProbeWindow(settings, _now_ms()), None
             _log.info("reading %s", ", ".join([settings.bars_topic, settings.signals_topic, *live]))
-            reported_ms = 0
+            reported_ms, looked_ms = 0, _now_ms()
             while not stop.is_set():
                 batch = arrivals.take(_TAKE_SECONDS)
                 with self._lock:
@@ -124,6 +127,11 @@ class ProbeServer:
                     if self._alive_ms - reported_ms >= _REPORT_MS:
                         self._report()
                         reported_ms = self._alive_ms
+                if _now_ms() - looked_ms >= _LOOK_MS:
+                    looked_ms = _now_ms()
+                    if any(reader.has_grown() for reader in readers):
+                        _log.info("the topics have more partitions: beginning anew")
+                        return
 
     def _take(self, decoder: OutputDecoder, batch: list[Arrival]) -> None:
         assert self._window is not None  # noqa: S101 - made before the first batch
