@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration.resources import PLATFORM, declared_platform
+from orchestration.resources import NOW, PLATFORM, declared_platform, epoch_ms
 
 
 @dg.definitions
@@ -12,5 +12,5 @@ def defs() -> dg.Definitions:
     """Everything Dagster loads."""
     return dg.Definitions.merge(
         dg.load_from_defs_folder(path_within_project=Path(__file__).parent),
-        dg.Definitions(resources={PLATFORM: declared_platform()}),
+        dg.Definitions(resources={PLATFORM: declared_platform(), NOW: epoch_ms}),
     )

@@ -33,6 +33,7 @@ JOURNAL_TABLE = "schema_migrations"
 _FILE = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _SHOWN = 100
+_ANSWER_SECONDS = 300
 _JOURNAL = """\
 CREATE TABLE IF NOT EXISTS {database}.schema_migrations
 (number UInt32, name String, checksum String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3))
@@ -70,8 +71,12 @@ class MigrationPlan:
     applied: tuple[Migration, ...]
 
 
-def client_of(settings: Settings) -> Client:
+def client_of(settings: Settings, timeout_seconds: int | None = None) -> Client:
     """A connected client for `TA_CLICKHOUSE_*`, to be closed.
+
+    Args:
+        settings: where it is, and who asks.
+        timeout_seconds: longest wait for a connection, and for an answer; default: the setting's, and 5 min.
 
     Raises:
         ClickHouseError: there is no URL, or ClickHouse refuses or does not answer; never with the password in it.
@@ -88,7 +93,8 @@ def client_of(settings: Settings) -> Client:
             username=settings.clickhouse_username,
             password=settings.clickhouse_password.get_secret_value(),
             secure=url.scheme == "https",
-            connect_timeout=settings.clickhouse_conn_timeout_seconds,
+            connect_timeout=timeout_seconds or settings.clickhouse_conn_timeout_seconds,
+            send_receive_timeout=timeout_seconds or _ANSWER_SECONDS,
             # Each statement stands alone: a session would allow one at a time.
             autogenerate_session_id=False,
         )

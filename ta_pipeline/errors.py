@@ -14,7 +14,8 @@
     ├── FlinkError           the Flink REST API refused, failed, or reported a failed job
     │   └── DeployError      a job was submitted and did not get to work
     ├── RolloutError         a rollout was refused, failed, or was rolled back
-    └── S3Error              S3 refused a request or could not be reached
+    ├── S3Error              S3 refused a request or could not be reached
+    └── MonitoringError      the probe does not answer, or an alert could not be delivered
 
 One base, so that a shell around the package (the CLI, Dagster) can tell "we refused, and here is why" from a
 defect. Messages name what was wrong, the value, what is allowed and what to do next; secrets are never in them.
@@ -87,3 +88,7 @@ class RolloutError(TaError):
 
 class S3Error(TaError):
     """S3 refused a request or could not be reached; the message names the bucket or object."""
+
+
+class MonitoringError(TaError):
+    """The probe does not answer, or an alert could not be delivered; never with the webhook's URL in it."""

@@ -77,6 +77,25 @@ class Backpressure:
     busy: float
 
 
+@dataclass(frozen=True)
+class TaskMetric:
+    """One metric of one task: over its subtasks the sum, the smallest and the largest."""
+
+    task: str
+    name: str
+    total: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What made a job fail or restart: when (epoch milliseconds), and the innermost cause."""
+
+    at_ms: int
+    cause: str
+
+
 def parse_jobs(answer: Mapping[str, Any]) -> list[JobSummary]:
     """From `/jobs/overview`."""
     jobs = [JobSummary(job["jid"], job["name"], job["state"], job["start-time"]) for job in answer["jobs"]]
@@ -104,6 +123,12 @@ def parse_exception(answer: Mapping[str, Any]) -> str | None:
     """From `/jobs/<id>/exceptions`: the innermost cause of the newest entry."""
     entries = answer.get("exceptionHistory", {}).get("entries") or []
     return root_cause(entries[0].get("stacktrace", "")) if entries else None
+
+
+def parse_failures(answer: Mapping[str, Any]) -> list[Failure]:
+    """From `/jobs/<id>/exceptions`, the newest first."""
+    entries = answer.get("exceptionHistory", {}).get("entries") or []
+    return [Failure(int(entry.get("timestamp", 0)), root_cause(entry.get("stacktrace", ""))) for entry in entries]
 
 
 def root_cause(stack_trace: str) -> str:

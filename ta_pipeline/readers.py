@@ -1,8 +1,8 @@
 """Readers of the output topics: final ones see committed records only, the live one sees every record at once.
 
 A reader assigns its partitions itself and commits nothing, so it leaves no consumer group behind and never shares
-records with another reader. Partitions added while it runs are not read: start a new one. A broker that goes away is
-waited for (librdkafka reconnects); meanwhile `trouble` says what is wrong.
+records with another reader. Partitions added while it runs are not read: start a new one (`has_grown`). A broker that
+goes away is waited for (librdkafka reconnects); meanwhile `trouble` says what is wrong.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class OutputReader:
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         self._settings = settings
+        self._topics = tuple(topics)
         self._timeout_seconds = timeout_seconds
         self._trouble: tuple[float, str] | None = None
         config: dict[str, ConfigValue] = {
@@ -114,6 +115,13 @@ class OutputReader:
     def positions(self) -> dict[tuple[str, int], int]:
         """Offset of the next record of each (topic, partition), as far as `read` has returned them."""
         return dict(self._next)
+
+    def has_grown(self) -> bool:
+        """Whether the topics have partitions by now that this reader does not read; not, where nobody says."""
+        try:
+            return not set(self._partitions(self._topics)) <= self._next.keys()
+        except (KafkaException, KafkaSetupError):
+            return False
 
     def read(self, timeout_seconds: float = _POLL_SECONDS, max_records: int = _BATCH) -> list[Arrival]:
         """What has come; waits for the first record, at most `timeout_seconds`.

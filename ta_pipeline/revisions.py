@@ -79,9 +79,9 @@ def settings_hash(settings: Mapping[str, str]) -> str:
 class RevisionStore:
     """The revisions under `TA_REVISION_DIR`. Every method raises `S3Error`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, client: Any = None) -> None:
         self._directory = settings.revision_dir.rstrip("/")
-        self._client = s3_client(settings)
+        self._client = client or s3_client(settings)
 
     def all(self) -> list[Revision]:
         """Every revision, the oldest first."""
@@ -97,8 +97,12 @@ class RevisionStore:
 
     def current(self) -> Revision | None:
         """The revision that should be running now; None when the newest one was stopped or there is none."""
-        revisions = self.all()
-        return current(revisions)
+        newest = self.newest()
+        if newest is None:
+            return None
+        # Not all of them: this is asked every few seconds.
+        earlier = [] if newest.back_to is None else [self._read(f"{self._directory}/{newest.back_to:06d}.json")]
+        return current([*earlier, newest])
 
     def append(self, revision: Revision) -> Revision:
         """Record a revision under the next number; returns it as recorded. One writer at a time."""

@@ -23,8 +23,8 @@ class StoredObject:
     modified: datetime
 
 
-def s3_client(settings: Settings) -> Any:
-    """A boto3 S3 client for `TA_S3_*`."""
+def s3_client(settings: Settings, *, connect_seconds: float = 5, read_seconds: float = 30, retries: int = 3) -> Any:
+    """A boto3 S3 client for `TA_S3_*`; how long one attempt may take, and how often it is repeated."""
     return boto3.client(
         "s3",
         endpoint_url=settings.s3_endpoint,
@@ -35,9 +35,9 @@ def s3_client(settings: Settings) -> Any:
         use_ssl=settings.s3_secure,
         config=Config(
             s3={"addressing_style": "path" if settings.s3_path_style else "virtual"},
-            connect_timeout=5,
-            read_timeout=30,
-            retries={"max_attempts": 3, "mode": "standard"},
+            connect_timeout=connect_seconds,
+            read_timeout=read_seconds,
+            retries={"max_attempts": retries, "mode": "standard"},
             # Newer checksum trailers are not understood by every S3-compatible store.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -144,6 +144,24 @@ def read_head(client: Any, uri: str, limit: int) -> tuple[bytes, int]:
         raise S3Error(f"S3 could not read {uri}: {error}") from None
     _, _, size = str(answer.get("ContentRange", "")).partition("/")
     return content, int(size) if size.isdigit() else len(content)
+
+
+def object_exists(client: Any, uri: str) -> bool:
+    """Whether there is such an object.
+
+    Raises:
+        S3Error: the store refused, or cannot be reached: then nobody knows.
+    """
+    bucket, key = split_uri(uri)
+    try:
+        client.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in {"404", "NoSuchKey", "NotFound"}:
+            return False
+        raise S3Error(f"S3 refused {uri}: {error}") from None
+    except BotoCoreError as error:
+        raise S3Error(f"S3 cannot be reached for {uri}: {error}") from None
+    return True
 
 
 def write_object(client: Any, uri: str, content: bytes) -> None:

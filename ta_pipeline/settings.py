@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ta_pipeline.errors import SettingsError
 
 PREFIX = "TA_"
+_AROUND_THE_JOB = frozenset({"probe_url", "alert_reminder_minutes"})
+"""Read by what watches the job, never by the job: a change of them is no change of the job."""
 TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
@@ -145,6 +147,11 @@ class Settings(BaseSettings):
     k8s_deployment: str = Field("torghut-ta", description="name of the FlinkDeployment")
     image: str = Field("", description="image of the job (kubernetes)")
 
+    # monitoring
+    probe_url: str = Field("http://127.0.0.1:19251", description="the probe that runs all the time")
+    alert_webhook_url: SecretStr = Field(SecretStr(""), description="alerts are posted here as JSON; empty: log only")
+    alert_reminder_minutes: int = Field(30, ge=1, description="an incident that is still open is told again after this")
+
     @field_validator(
         "trades_topic", "quotes_topic", "bars_1m_topic", "status_in_topic", "clock_topic",
         "bars_topic", "signals_topic", "live_topic", "rejects_topic", "late_topic", "status_topic",
@@ -197,8 +204,8 @@ class Settings(BaseSettings):
         return (*topics, self.status_topic) if self.status_topic else tuple(topics)
 
     def public(self) -> dict[str, str]:
-        """Every setting that is no secret, as `TA_*` variables: what a revision records and a running job tells."""
-        values = {name: getattr(self, name) for name in type(self).model_fields}
+        """The job's settings that are no secrets, as `TA_*`: what a revision records and a running job tells."""
+        values = {name: getattr(self, name) for name in type(self).model_fields if name not in _AROUND_THE_JOB}
         return {
             PREFIX + name.upper(): text_of(value) for name, value in values.items() if not isinstance(value, SecretStr)
         }

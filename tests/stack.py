@@ -30,7 +30,7 @@ from ta_pipeline.schema_registry import ensure_schemas
 from ta_pipeline.settings import PREFIX, Settings, load_settings
 
 PORT_OFFSET = "TA_TEST_PORT_OFFSET"
-DEFAULT_OFFSET = "2000"  # above the ports of one stack, which span 1,170
+DEFAULT_OFFSET = "2000"  # above the ports of one stack, which span 1,171
 CLICKHOUSE_PASSWORD = "the password of the test session"  # noqa: S105 - of a stack that lives for minutes
 LOCK_SECONDS = 240.0
 POLL_SECONDS = 0.05

@@ -18,7 +18,7 @@ from ta_pipeline.errors import SettingsError
 
 PREFIX = "TA_LOCAL_"
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMPONENTS = ("kafka", "registry", "s3", "clickhouse", "jobmanager", "taskmanager", "clock")
+COMPONENTS = ("kafka", "registry", "s3", "clickhouse", "jobmanager", "taskmanager", "clock", "probe")
 GROUPS = {"flink": ("jobmanager", "taskmanager")}
 
 
@@ -64,6 +64,7 @@ class LocalSettings(BaseSettings):
     taskmanager_data_port: Port = Field(18_094, description="Flink TaskManager, data between tasks")
     taskmanager_query_port: Port = Field(18_095, description="Flink TaskManager, metric queries of the web UI")
     taskmanager_metrics_port: Port = Field(19_250, description="Flink TaskManager, Prometheus")
+    probe_port: Port = Field(19_251, description="the probe, Prometheus and its report")
 
     ui_port: Port = Field(13_000, description="Dagster's web interface")
 

@@ -45,6 +45,8 @@ class Facts:
         saved: the state a job that does not run left: a savepoint or retained checkpoint.
         problems: of topics, schemas and tables: each keeps the job from running.
         incompatible: why the target could not restore the state.
+        state_notes: what else is to be said of the state.
+        red_replays: why replay validations forbid it.
         verdict: of the newest replay validation: `green`, `red`, or None when there was none.
         clean_start: the state may be given up.
         accept_red: a red replay verdict is accepted.
@@ -57,6 +59,8 @@ class Facts:
     saved: str | None = None
     problems: Sequence[str] = ()
     incompatible: Sequence[str] = ()
+    state_notes: Sequence[str] = ()
+    red_replays: Sequence[str] = ()
     verdict: str | None = None
     clean_start: bool = False
     accept_red: bool = False
@@ -105,8 +109,8 @@ def plan(facts: Facts, expected_downtime_seconds: float = 20.0) -> Plan:
     """
     changes = changes_between(facts.current, facts.target)
     blockers = [*facts.problems]
-    if facts.verdict == "red" and not facts.accept_red:
-        blockers.append("the newest replay validation is red; mend it, or accept it with accept_red_replay")
+    if not facts.accept_red:
+        blockers += [f"{red}; mend it, or accept it with accept_red_replay" for red in facts.red_replays]
     if facts.running is not None:
         if not changes and not facts.force and facts.running.state == "RUNNING":
             return Plan(None, (), ())
@@ -160,7 +164,7 @@ def _state_blockers(facts: Facts) -> list[str]:
 
 def _notes(facts: Facts, changes: Sequence[Change]) -> list[str]:
     names = {change.what for change in changes}
-    notes = []
+    notes = [*facts.state_notes]
     if meaning := sorted(names & _MEANING):
         notes.append(f"{', '.join(meaning)}: the numbers mean something else from here on; replays differ")
     if places := sorted(names & _PLACES):

@@ -7,6 +7,7 @@ still.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -17,15 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ta_pipeline.errors import RolloutError, SchemaError
+from ta_pipeline.job_state import incompatibilities, notes
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.platform import Platform
 from ta_pipeline.preflight import problems
+from ta_pipeline.replay.record import blocking_verdicts, newest_verdict
 from ta_pipeline.revisions import Revision, RevisionStore
 from ta_pipeline.rollout.execute import version_of
 from ta_pipeline.rollout.journal import Journal, Rollout, Version
 from ta_pipeline.rollout.plan import Facts, Plan, plan
 from ta_pipeline.runtime import JobStatus, Report
 from ta_pipeline.schema_registry import plan_schemas
+from ta_pipeline.state_reader import describe_job, read_state
 
 POLL_SECONDS = 0.3
 TAKE_OVER_SECONDS = 15.0
@@ -66,7 +70,8 @@ class Rollouts:
         Raises:
             TaError: something that has to be asked does not answer.
         """
-        return plan(self._facts(version_of(self.platform), options), self._expected_downtime())
+        facts, _ = self._facts(version_of(self.platform), options)
+        return plan(facts, self._expected_downtime())
 
     def start(self, options: Options, report: Report) -> Rollout | None:
         """Begin to roll the declared version out, or join a rollout that has not ended; None: nothing is to be done.
@@ -78,7 +83,7 @@ class Rollouts:
         if (left := self.unfinished()) is not None:
             return self.resume(left, report)
         target = version_of(self.platform)
-        facts = self._facts(target, options)
+        facts, states = self._facts(target, options)
         planned = plan(facts, self._expected_downtime())
         report(str(planned))
         if planned.kind is None:
@@ -96,6 +101,7 @@ class Rollouts:
             previous_revision=facts.current.number if facts.current else None,
             restore_from=planned.restore_from,
             verify_seconds=options.verify_seconds,
+            states=states,
             schema_ids=self._schema_ids(),
             git=git_revision(REPOSITORY),
             replay_verdict=facts.verdict,
@@ -209,18 +215,32 @@ class Rollouts:
     def _log(self, rollout: Rollout) -> Path:
         return self.platform.local.dir / "rollouts" / f"{rollout.id}.log"
 
-    def _facts(self, target: Version, options: Options) -> Facts:
+    def _facts(self, target: Version, options: Options) -> tuple[Facts, dict[str, int]]:
+        """What a plan is made from, and the versions of the target's states."""
+        settings = self.platform.settings
         current, running = self.revisions.current(), self._running()
-        return Facts(
+        newest = newest_verdict(settings)
+        facts = Facts(
             current=current,
             running=running,
             target=target,
             saved=options.restore_from or self._saved(current, running),
-            problems=[*problems(self.platform.settings), *self._schema_problems()],
+            problems=[*problems(settings), *self._schema_problems()],
+            red_replays=blocking_verdicts(settings),
+            verdict=None if newest is None else "green" if newest.is_green else "red",
             clean_start=options.clean_start,
             accept_red=options.accept_red_replay,
             force=options.force,
         )
+        if running is not None and plan(facts).kind is None:
+            return facts, {}
+        manifest = describe_job(settings, self.platform.local, self.platform.code)
+        state = running.checkpoint_path if running is not None else facts.saved
+        if state is None or options.clean_start:
+            return facts, manifest.versions
+        saved, recorded = read_state(settings, state, self.platform.local), current.states if current else {}
+        reasons, said = incompatibilities(manifest, saved, recorded), notes(manifest, saved, recorded)
+        return dataclasses.replace(facts, incompatible=reasons, state_notes=said), manifest.versions
 
     def _saved(self, current: Revision | None, running: JobStatus | None) -> str | None:
         """The state that a job which does not run left."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ta_pipeline.local.releases import active, find_release
 from ta_pipeline.local.runtime import drill_runtime
 from ta_pipeline.local.settings import variables
 from ta_pipeline.platform import Platform
@@ -21,6 +22,9 @@ def drill_tools(platform: Platform) -> DrillTools:
     """Drills run on the deployment's own cluster, isolated as replays are."""
 
     def runtime(settings: Settings) -> DrillRuntime:
-        return drill_runtime(settings, variables(settings), platform.local)
+        # Beside a running job, only its own code can be run: another release would restart the TaskManager under it.
+        digest = active(platform.local)
+        code = find_release(platform.local, digest).path if digest else platform.code
+        return drill_runtime(settings, variables(settings), platform.local, code)
 
     return DrillTools(replay_settings, isolation_problems, runtime)

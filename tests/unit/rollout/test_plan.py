@@ -48,18 +48,18 @@ def test_the_same_version_is_rolled_out_again_when_it_is_forced_or_the_job_is_no
 def test_every_problem_blocks_and_is_named() -> None:
     facts = dataclasses.replace(
         FACTS, target=with_settings(TA_LIVE_SLICE_MS="200"), problems=["topic x does not exist"],
-        incompatible=["operator y is gone"], verdict="red",
+        incompatible=["operator y is gone"], verdict="red", red_replays=["replay a of X is red"],
     )  # fmt: skip
     blockers = plan(facts).blockers
     assert blockers[0] == "topic x does not exist"
-    assert any("replay validation is red" in one for one in blockers)
+    assert any(one.startswith("replay a of X is red; mend it") for one in blockers)
     assert any("the state does not fit: operator y is gone" in one for one in blockers)
 
 
 def test_a_red_replay_and_a_clean_start_can_be_accepted() -> None:
     facts = dataclasses.replace(
-        FACTS, target=with_settings(TA_LIVE_SLICE_MS="200"), incompatible=["operator y is gone"], verdict="red",
-        accept_red=True, clean_start=True,
+        FACTS, target=with_settings(TA_LIVE_SLICE_MS="200"), incompatible=["operator y is gone"],
+        red_replays=["replay a of X is red"], accept_red=True, clean_start=True,
     )  # fmt: skip
     found = plan(facts)
     assert not found.blockers
