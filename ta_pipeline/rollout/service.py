@@ -125,6 +125,7 @@ class Rollouts:
         current = self.revisions.current()
         to = revision_before(revisions, current, number)
         target = Version(to.settings, to.release, to.image)
+        restore_from, note = self._state_for(to, current, options)
         rollout = Rollout(
             id=_new_id(),
             kind="rollback",
@@ -132,7 +133,8 @@ class Rollouts:
             target=target,
             previous=Version(current.settings, current.release, current.image) if current else None,
             previous_revision=current.number if current else None,
-            restore_from=options.restore_from or None,
+            restore_from=restore_from,
+            note=note,
             verify_seconds=options.verify_seconds,
             schema_ids=to.schema_ids,
             states=to.states,
@@ -241,6 +243,27 @@ class Rollouts:
         saved, recorded = read_state(settings, state, self.platform.local), current.states if current else {}
         reasons, said = incompatibilities(manifest, saved, recorded), notes(manifest, saved, recorded)
         return dataclasses.replace(facts, incompatible=reasons, state_notes=said), manifest.versions
+
+    def _state_for(self, to: Revision, current: Revision | None, options: Options) -> tuple[str | None, str]:
+        """What a rollback goes on from, when it is not the savepoint at the stop, and why."""
+        running = self._running()
+        if options.restore_from or running is None or running.checkpoint_path is None or current is None:
+            return options.restore_from or None, ""
+        old = self.platform.at(to.settings, to.release)
+        manifest = describe_job(old.settings, old.local, old.code)
+        saved = read_state(self.platform.settings, running.checkpoint_path, self.platform.local)
+        reasons = incompatibilities(manifest, saved, current.states)
+        if not reasons:
+            return None, ""
+        if current.savepoint is None:
+            raise RolloutError(
+                f"revision {to.number} cannot read the state of revision {current.number}, and there is no savepoint "
+                "of before; name one with restore_from:\n" + "\n".join(reasons)
+            )
+        return current.savepoint, (
+            f"Revision {to.number} cannot read what revision {current.number} has saved, so it goes on from the "
+            f"savepoint at its stop: what was committed since then is emitted again. {' '.join(reasons)}"
+        )
 
     def _saved(self, current: Revision | None, running: JobStatus | None) -> str | None:
         """The state that a job which does not run left."""
