@@ -16,7 +16,8 @@ from rich.table import Table
 from ta_pipeline.errors import TaError
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import Revision
-from ta_pipeline.rollout.service import Options, Rollouts
+from ta_pipeline.rollout.facts import Options
+from ta_pipeline.rollout.service import Rollouts
 
 console = Console()
 errors = Console(stderr=True)

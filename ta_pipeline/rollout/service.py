@@ -7,53 +7,28 @@ still.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from ta_pipeline.errors import RolloutError, SchemaError
-from ta_pipeline.job_state import incompatibilities, notes
+from ta_pipeline.errors import RolloutError
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.platform import Platform
-from ta_pipeline.preflight import problems
-from ta_pipeline.replay.record import blocking_verdicts, newest_verdict
 from ta_pipeline.revisions import Revision, RevisionStore
 from ta_pipeline.rollout.execute import version_of
+from ta_pipeline.rollout.facts import Options, facts_of, git_revision, running_job, schema_ids, state_for_rollback
 from ta_pipeline.rollout.journal import Journal, Rollout, Version
-from ta_pipeline.rollout.plan import Facts, Plan, plan
-from ta_pipeline.runtime import JobStatus, Report
-from ta_pipeline.schema_registry import plan_schemas
-from ta_pipeline.state_reader import describe_job, read_state
+from ta_pipeline.rollout.plan import Plan, plan
+from ta_pipeline.runtime import Report
 
 POLL_SECONDS = 0.3
 TAKE_OVER_SECONDS = 15.0
 """An agent that was started has written its name into the journal by then."""
 _EXPECTED_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """What somebody asks for beside the declared version.
-
-    Attributes:
-        verify_seconds: how long the new version may take to prove itself.
-        clean_start: give the state up.
-        accept_red_replay: roll out although the newest replay validation is red.
-        force: roll out although nothing changes.
-        restore_from: a savepoint or checkpoint to start from, instead of the one found.
-    """
-
-    verify_seconds: float = 120.0
-    clean_start: bool = False
-    accept_red_replay: bool = False
-    force: bool = False
-    restore_from: str = ""
 
 
 class Rollouts:
@@ -70,7 +45,7 @@ class Rollouts:
         Raises:
             TaError: something that has to be asked does not answer.
         """
-        facts, _ = self._facts(version_of(self.platform), options)
+        facts, _ = facts_of(self.platform, self.revisions, version_of(self.platform), options)
         return plan(facts, self._expected_downtime())
 
     def start(self, options: Options, report: Report) -> Rollout | None:
@@ -83,7 +58,7 @@ class Rollouts:
         if (left := self.unfinished()) is not None:
             return self.resume(left, report)
         target = version_of(self.platform)
-        facts, states = self._facts(target, options)
+        facts, states = facts_of(self.platform, self.revisions, target, options)
         planned = plan(facts, self._expected_downtime())
         report(str(planned))
         if planned.kind is None:
@@ -102,7 +77,7 @@ class Rollouts:
             restore_from=planned.restore_from,
             verify_seconds=options.verify_seconds,
             states=states,
-            schema_ids=self._schema_ids(),
+            schema_ids=schema_ids(self.platform.settings),
             git=git_revision(REPOSITORY),
             replay_verdict=facts.verdict,
         )
@@ -125,7 +100,7 @@ class Rollouts:
         current = self.revisions.current()
         to = revision_before(revisions, current, number)
         target = Version(to.settings, to.release, to.image)
-        restore_from, note = self._state_for(to, current, options)
+        restore_from, note = state_for_rollback(self.platform, to, current, options)
         rollout = Rollout(
             id=_new_id(),
             kind="rollback",
@@ -153,7 +128,7 @@ class Rollouts:
         if (left := self.unfinished()) is not None:
             return self.resume(left, report)
         current = self.revisions.current()
-        if self._running() is None:
+        if running_job(self.platform) is None:
             raise RolloutError(f"{self.platform.job.name} does not run: there is nothing to stop")
         target = Version(current.settings, current.release, current.image) if current else version_of(self.platform)
         rollout = Rollout(
@@ -217,83 +192,6 @@ class Rollouts:
     def _log(self, rollout: Rollout) -> Path:
         return self.platform.local.dir / "rollouts" / f"{rollout.id}.log"
 
-    def _facts(self, target: Version, options: Options) -> tuple[Facts, dict[str, int]]:
-        """What a plan is made from, and the versions of the target's states."""
-        settings = self.platform.settings
-        current, running = self.revisions.current(), self._running()
-        newest = newest_verdict(settings)
-        facts = Facts(
-            current=current,
-            running=running,
-            target=target,
-            saved=options.restore_from or self._saved(current, running),
-            problems=[*problems(settings), *self._schema_problems()],
-            red_replays=blocking_verdicts(settings),
-            verdict=None if newest is None else "green" if newest.is_green else "red",
-            clean_start=options.clean_start,
-            accept_red=options.accept_red_replay,
-            force=options.force,
-        )
-        if running is not None and plan(facts).kind is None:
-            return facts, {}
-        manifest = describe_job(settings, self.platform.local, self.platform.code)
-        state = running.checkpoint_path if running is not None else facts.saved
-        if state is None or options.clean_start:
-            return facts, manifest.versions
-        saved, recorded = read_state(settings, state, self.platform.local), current.states if current else {}
-        reasons, said = incompatibilities(manifest, saved, recorded), notes(manifest, saved, recorded)
-        return dataclasses.replace(facts, incompatible=reasons, state_notes=said), manifest.versions
-
-    def _state_for(self, to: Revision, current: Revision | None, options: Options) -> tuple[str | None, str]:
-        """What a rollback goes on from, when it is not the savepoint at the stop, and why."""
-        running = self._running()
-        if options.restore_from or running is None or running.checkpoint_path is None or current is None:
-            return options.restore_from or None, ""
-        old = self.platform.at(to.settings, to.release)
-        manifest = describe_job(old.settings, old.local, old.code)
-        saved = read_state(self.platform.settings, running.checkpoint_path, self.platform.local)
-        reasons = incompatibilities(manifest, saved, current.states)
-        if not reasons:
-            return None, ""
-        if current.savepoint is None:
-            raise RolloutError(
-                f"revision {to.number} cannot read the state of revision {current.number}, and there is no savepoint "
-                "of before; name one with restore_from:\n" + "\n".join(reasons)
-            )
-        return current.savepoint, (
-            f"Revision {to.number} cannot read what revision {current.number} has saved, so it goes on from the "
-            f"savepoint at its stop: what was committed since then is emitted again. {' '.join(reasons)}"
-        )
-
-    def _saved(self, current: Revision | None, running: JobStatus | None) -> str | None:
-        """The state that a job which does not run left."""
-        if running is not None:
-            return None
-        newest = self.revisions.newest()
-        if current is None:
-            return newest.savepoint if newest and newest.outcome == "stopped" else None
-        point = self.platform.job.last_state(current.job_id)
-        return point.path if point else None
-
-    def _schema_problems(self) -> list[str]:
-        try:
-            plans = plan_schemas(self.platform.settings)
-        except SchemaError as error:
-            return [str(error)]
-        return [
-            f"{one.subject.name}: its schema is not registered; materialize registered_schemas"
-            for one in plans
-            if one.action != "unchanged"
-        ]
-
-    def _schema_ids(self) -> dict[str, int]:
-        plans = plan_schemas(self.platform.settings)
-        return {one.subject.name: one.schema_id for one in plans if one.schema_id is not None}
-
-    def _running(self) -> JobStatus | None:
-        found = self.platform.job.status()
-        return found[0] if found else None
-
     def _expected_downtime(self) -> float:
         seen = [one.downtime_seconds for one in self.revisions.all()[-5:] if one.downtime_seconds is not None]
         return max(seen, default=_EXPECTED_SECONDS)
@@ -327,17 +225,6 @@ def revision_before(revisions: list[Revision], current: Revision | None, number:
     if not before:
         raise RolloutError(f"revision {current.number} is the first version: there is none to return to")
     return before[-1]
-
-
-def git_revision(checkout: Path) -> str | None:
-    """The commit of a checkout, with `+` when it was changed; None outside of one."""
-    git = ["git", "-C", str(checkout)]
-    try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
 class _Tail:

@@ -19,7 +19,8 @@ from ta_pipeline.feed import send as feed
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import RevisionStore
-from ta_pipeline.rollout.service import Options, Rollouts
+from ta_pipeline.rollout.facts import Options
+from ta_pipeline.rollout.service import Rollouts
 from ta_pipeline.settings import Settings, load_settings
 from tests.dagster_runs import failure, materialize, metadata
 from tests.jobs import FAST, expected, on_time, simulated

@@ -10,7 +10,8 @@ from orchestration.defs.topics.assets import kafka_topics
 from orchestration.failures import explained
 from orchestration.keys import JOB, topic_key
 from orchestration.resources import PlatformResource, declared_platform
-from ta_pipeline.rollout.service import Options, Rollouts
+from ta_pipeline.rollout.facts import Options
+from ta_pipeline.rollout.service import Rollouts
 
 POOL = "job"
 """One at a time: rollouts, savepoints, drills."""

@@ -10,7 +10,8 @@ from orchestration.defs.schemas.assets import registered_schemas
 from orchestration.defs.topics.assets import kafka_topics
 from orchestration.failures import explained
 from orchestration.resources import PlatformResource
-from ta_pipeline.rollout.service import Options, Rollouts
+from ta_pipeline.rollout.facts import Options
+from ta_pipeline.rollout.service import Rollouts
 
 _BEFORE = dg.AssetSelection.assets(kafka_topics, registered_schemas, clickhouse_tables)
 
