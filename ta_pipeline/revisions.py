@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,6 +19,8 @@ import orjson
 from ta_pipeline.errors import S3Error
 from ta_pipeline.s3 import list_keys, read_object, s3_client, split_uri, write_object
 from ta_pipeline.settings import Settings
+
+_RECORD = re.compile(r"/\d{6}\.json$")
 
 Outcome = Literal["running", "rolled back", "stopped"]
 
@@ -85,15 +88,12 @@ class RevisionStore:
 
     def all(self) -> list[Revision]:
         """Every revision, the oldest first."""
-        bucket, _ = split_uri(self._directory)
-        keys = [key for key in list_keys(self._client, f"{self._directory}/") if key.endswith(".json")]
-        return [self._read(f"s3a://{bucket}/{key}") for key in keys]
+        return [self._read(uri) for uri in self._uris()]
 
     def newest(self) -> Revision | None:
         """The newest revision of any outcome; None before the first."""
-        bucket, _ = split_uri(self._directory)
-        keys = [key for key in list_keys(self._client, f"{self._directory}/") if key.endswith(".json")]
-        return self._read(f"s3a://{bucket}/{keys[-1]}") if keys else None
+        uris = self._uris()
+        return self._read(uris[-1]) if uris else None
 
     def current(self) -> Revision | None:
         """The revision that should be running now; None when the newest one was stopped or there is none."""
@@ -111,6 +111,12 @@ class RevisionStore:
         content = orjson.dumps(dataclasses.asdict(numbered), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
         write_object(self._client, f"{self._directory}/{numbered.number:06d}.json", content)
         return numbered
+
+    def _uris(self) -> list[str]:
+        bucket, _ = split_uri(self._directory)
+        keys = list_keys(self._client, f"{self._directory}/")
+        # The journal of the rollout that goes on lies beside them.
+        return [f"s3a://{bucket}/{key}" for key in keys if _RECORD.search(key)]
 
     def _read(self, uri: str) -> Revision:
         found: dict[str, Any] = orjson.loads(read_object(self._client, uri))

@@ -24,10 +24,11 @@ def materialize(
         config: of the only asset that takes any, by its name: `{"flink_deployment": {...}}`.
     """
     ops = {name: {"config": dict(values)} for name, values in (config or {}).items()}
-    return dg.materialize(
-        assets, resources={PLATFORM: platform}, run_config={"ops": ops} if ops else None, raise_on_error=False,
-        instance=dg.DagsterInstance.ephemeral(),
-    )  # fmt: skip
+    with dg.DagsterInstance.ephemeral() as instance:
+        return dg.materialize(
+            assets, resources={PLATFORM: platform}, run_config={"ops": ops} if ops else None, raise_on_error=False,
+            instance=instance,
+        )  # fmt: skip
 
 
 def metadata(result: dg.ExecuteInProcessResult, key: str) -> dict[str, Any]:

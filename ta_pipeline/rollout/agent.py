@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
-import signal
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +24,10 @@ from ta_pipeline.settings import load_settings
 
 def main() -> int:
     """Carry out the rollout named on the command line; returns the exit status."""
-    # Whoever is cancelled has started us in a session of our own; a signal to all of the machine may come all the same.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Who started us waits for this process only: the one that does the work is in a session of its own, and nobody's.
+    if os.fork():
+        return 0
+    os.setsid()
     settings = load_settings()
     platform = Platform.of(settings, load_local_settings())
     journal = Journal(settings)

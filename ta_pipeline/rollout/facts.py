@@ -7,8 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from ta_pipeline.errors import RolloutError, SchemaError
-from ta_pipeline.job_state import incompatibilities, notes
+from ta_pipeline.errors import RolloutError, SchemaError, StateError
+from ta_pipeline.job_state import SavedState, incompatibilities, notes
 from ta_pipeline.platform import Platform
 from ta_pipeline.preflight import problems
 from ta_pipeline.replay.record import blocking_verdicts, newest_verdict
@@ -66,10 +66,12 @@ def facts_of(
     if running is not None and plan(facts).kind is None:
         return facts, {}
     manifest = describe_job(settings, platform.local, platform.code)
-    state = running.checkpoint_path if running is not None else facts.saved
-    if state is None or options.clean_start:
+    if options.clean_start:
         return facts, manifest.versions
-    saved, recorded = read_state(settings, state, platform.local), current.states if current else {}
+    saved = _newest_state(platform) if running is not None else _state_at(platform, facts.saved)
+    if saved is None:
+        return facts, manifest.versions
+    recorded = current.states if current else {}
     reasons, said = incompatibilities(manifest, saved, recorded), notes(manifest, saved, recorded)
     return dataclasses.replace(facts, incompatible=reasons, state_notes=said), manifest.versions
 
@@ -84,11 +86,13 @@ def state_for_rollback(
         TaError: something that has to be asked does not answer.
     """
     running = running_job(platform)
-    if options.restore_from or running is None or running.checkpoint_path is None or current is None:
+    if options.restore_from or running is None or current is None:
         return options.restore_from or None, ""
     old = platform.at(to.settings, to.release)
     manifest = describe_job(old.settings, old.local, old.code)
-    saved = read_state(platform.settings, running.checkpoint_path, platform.local)
+    saved = _newest_state(platform)
+    if saved is None:
+        return None, ""
     reasons = incompatibilities(manifest, saved, current.states)
     if not reasons:
         return None, ""
@@ -131,6 +135,29 @@ def git_revision(checkout: Path) -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def _newest_state(platform: Platform) -> SavedState | None:
+    """The newest checkpoint of the running job; None before its first.
+
+    Raises:
+        StateError: it cannot be read, and was not replaced by a newer one meanwhile.
+    """
+    before: str | None = None
+    while True:
+        running = running_job(platform)
+        path = running.checkpoint_path if running is not None else None
+        try:
+            return _state_at(platform, path)
+        except StateError:
+            # Flink keeps the newest few: one may be gone before it has been read.
+            if path == before:
+                raise
+        before = path
+
+
+def _state_at(platform: Platform, path: str | None) -> SavedState | None:
+    return read_state(platform.settings, path, platform.local) if path else None
 
 
 def _saved(

@@ -183,9 +183,9 @@ class Rollouts:
         log = self._log(rollout)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
-            subprocess.Popen(
+            subprocess.run(
                 [sys.executable, "-m", "ta_pipeline.rollout.agent", rollout.id],
-                stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=REPOSITORY, start_new_session=True,
+                stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=REPOSITORY, check=True,
                 env={**os.environ, **self.platform.environment, **self.platform.local.variables()},
             )  # fmt: skip
 
