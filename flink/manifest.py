@@ -29,7 +29,7 @@ def describe(environment: StreamExecutionEnvironment, settings: Settings) -> dic
     """
     operators: dict[str, str] = {}
     max_parallelisms: dict[str, int] = {}
-    for vertex in planned(environment, settings.k8s_deployment).getJobGraph().getVertices():
+    for vertex in planned(environment, settings.k8s_deployment).getJobGraph().getVerticesAsArray():
         for pair in vertex.getOperatorIDs():
             uid = pair.getUserDefinedOperatorUid()
             if not uid:
