@@ -89,7 +89,7 @@ def test_a_job_that_lost_a_uid_a_state_or_its_key_groups_does_not_fit_and_is_tol
 
     (reason,) = reasons(operators={u: i for u, i in manifest.operators.items() if u != "trades_log.deduplicate"})
     assert reason.startswith("trades_log.deduplicate: ")
-    assert f"bytes of state (seen) in {uri}, and no operator of {manifest.name} has its id" in reason
+    assert f"bytes of state (numbers) in {uri}, and no operator of {manifest.name} has its id" in reason
     (reason,) = reasons(max_parallelism=64)
     assert reason.startswith(f"max parallelism is 128 in {uri} and 64 in {manifest.name} (")
     (reason,) = reasons(states={name: one for name, one in manifest.states.items() if name != "signals/held"})
@@ -152,4 +152,4 @@ def _new(records: Sequence[Record]) -> int:
 
 def _trades(symbols: int, first: int = 0) -> list[Message]:
     now = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return [trade(first + number, 0, 10.0, t=now, S=f"S{number:05d}") for number in range(symbols)]
+    return [trade(number, 0, 10.0, t=now, S=f"S{number:05d}") for number in range(first, first + symbols)]
