@@ -173,7 +173,7 @@ def _summary(comparison: Comparison) -> str:
     sides = f"{comparison.found_side} against {comparison.expected_side}"
     counts = ", ".join(f"{table.expected:,} {table.name}" for table in comparison.tables if table.expected)
     if comparison.is_green:
-        return f"{sides}: {counts} without a difference"
+        return f"{sides}: {counts}, every value within its tolerance"
     wrong = sum(table.differences for table in comparison.tables)
     missing = sum(table.missing for table in comparison.tables)
     extra = sum(table.extra for table in comparison.tables)
