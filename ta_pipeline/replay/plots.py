@@ -24,6 +24,7 @@ _INK, _GREY, _LIGHT, _RED = "#303030", "#8c8c8c", "#d9d9d9", "#c0392b"
 _DPI = 110
 _CLOSE_UP = timedelta(minutes=5)
 _GAP = timedelta(minutes=10)
+_SECONDS_SHOWN_BELOW = timedelta(minutes=10)
 _TICKS_MS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 _EQUAL, _LEFT, _RIGHT, _EXACT, _NULL = 1e-10, 1e-9, 1e6, 5e7, 2e9
 """Places on the logarithmic axis of shares of a tolerance: equal to the last bit, where numbers begin and end, a
@@ -102,7 +103,8 @@ def draw_latency(values_ms: Sequence[float], summary: LatencySummary | None, pat
                 textcoords="offset points", fontsize=8,
             )  # fmt: skip
     axes.set_xscale("log")
-    axes.set_xticks([tick for tick in _TICKS_MS if low <= tick <= high])
+    ticks = [float(tick) for tick in _TICKS_MS if low <= tick <= high]
+    axes.set_xticks(ticks if len(ticks) > 2 else np.geomspace(low, high, 5).tolist())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylabel("signals", fontsize=8)
@@ -196,7 +198,9 @@ def _times(frame: pd.DataFrame) -> pd.DatetimeIndex:
 
 def _dated(axes: Axes) -> None:
     axes.xaxis.set_major_locator(AutoDateLocator(minticks=5, maxticks=12))  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_formatter(DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]
+    begin, end = axes.get_xlim()
+    clock = "%H:%M" if (end - begin) * timedelta(days=1) > _SECONDS_SHOWN_BELOW else "%H:%M:%S"
+    axes.xaxis.set_major_formatter(DateFormatter(clock))  # type: ignore[no-untyped-call]
     axes.set_xlabel("UTC", fontsize=8)
     axes.margins(x=0.01)
     _plain(axes)
