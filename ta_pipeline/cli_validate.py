@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -173,9 +174,8 @@ def _print(replay: Replay) -> None:
 
 def _table(comparison: Comparison) -> Table:
     title = f"{comparison.found_side} against {comparison.expected_side}"
-    table = Table(
-        "", "expected", "missing", "extra", "differ", "largest", "tolerance", title=title, title_justify="left"
-    )
+    names = ("", "expected", "missing", "extra", "differ", "largest", "tolerance", "share of it")
+    table = Table(*names, title=title, title_justify="left")
     for verdict in comparison.tables:
         table.add_row(
             f"[bold]{verdict.name}[/]", f"{verdict.expected:,}", _count(verdict.missing), _count(verdict.extra),
@@ -183,9 +183,9 @@ def _table(comparison: Comparison) -> Table:
         )  # fmt: skip
         for field in verdict.fields:
             if field.unequal:
-                table.add_row(
-                    f"  {field.name}", "", "", "", _count(field.differences), _largest(field), field.tolerance
-                )
+                share = "" if math.isinf(field.worst_share) else f"{field.worst_share:.1e}"
+                cells = (_count(field.differences), _largest(field), field.tolerance, share)
+                table.add_row(f"  {field.name}", "", "", "", *cells)
         equal = [field.name for field in verdict.fields if not field.unequal]
         if equal:
             table.add_row(

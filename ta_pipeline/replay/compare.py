@@ -85,12 +85,15 @@ def _compare_field(
         apart = np.where(null | other_null | (one == other), 0.0, np.abs(one - other))
     larger = np.fmax(np.fmax(np.abs(one), np.abs(other)), np.finfo(float).tiny)
     relative = np.where(apart > 0, apart / np.where(np.isnan(larger), 1.0, larger), 0.0)
-    wrong = on_one_side | (apart > field.allowed(one, other, close))
+    allowed = field.allowed(one, other, close)
+    wrong = on_one_side | (apart > allowed)
     unequal = apart > 0
+    with np.errstate(divide="ignore"):
+        share = apart[unequal] / allowed[unequal]
     verdict = FieldVerdict(
         field.name, field.tolerance, len(one), int(wrong.sum()), int(unequal.sum()) + int(on_one_side.sum()),
         int(on_one_side.sum()), float(apart.max(initial=0.0)), float(relative.max(initial=0.0)),
-        float(np.median(relative[unequal])) if unequal.any() else 0.0, field.relative,
+        float(share.max(initial=0.0)), float(np.median(share)) if len(share) else 0.0,
     )  # fmt: skip
     return verdict, wrong
 

@@ -17,7 +17,6 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from ta_pipeline.figures import duration
 from ta_pipeline.latency import LatencySummary
 from ta_pipeline.replay.compare import Frames
-from ta_pipeline.replay.fields import RELATIVE
 from ta_pipeline.replay.reference import SECOND
 from ta_pipeline.replay.verdict import Comparison, FieldVerdict
 
@@ -25,9 +24,11 @@ _INK, _GREY, _LIGHT, _RED = "#303030", "#8c8c8c", "#d9d9d9", "#c0392b"
 _DPI = 110
 _CLOSE_UP = timedelta(minutes=5)
 _GAP = timedelta(minutes=10)
+_SECONDS_SHOWN_BELOW = timedelta(minutes=10)
 _TICKS_MS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
-_EQUAL, _LEFT, _NULL = 1e-18, 1e-17, 30.0
-"""Places on the logarithmic axis: equal to the last bit, where the axis begins, and a null beside a value."""
+_EQUAL, _LEFT, _RIGHT, _EXACT, _NULL = 1e-10, 1e-9, 1e6, 5e7, 2e9
+"""Places on the logarithmic axis of shares of a tolerance: equal to the last bit, where numbers begin and end, a
+difference where none is allowed, and a null beside a value."""
 _MOST_PERCENT = 99.9
 
 
@@ -51,26 +52,29 @@ def draw_price(frames: Frames, path: Path) -> bool:
 
 
 def draw_differences(comparison: Comparison, path: Path) -> bool:
-    """The largest difference of each field as a share of the value; False when nothing was compared value by value."""
+    """The largest difference of each field as a share of its tolerance; False when nothing was compared by value."""
     rows = [(table.name, field) for table in comparison.tables for field in table.fields if field.compared]
     if not rows:
         return False
     figure = _figure(8.6, 1.6 + 0.21 * len(rows))
     axes = figure.subplots()
-    axes.axvline(RELATIVE, color=_RED, linewidth=1, linestyle="--", zorder=0)
+    axes.axvline(1.0, color=_RED, linewidth=1, linestyle="--", zorder=0)
+    for edge in (_LEFT / 2, _RIGHT * 6):
+        axes.axvline(edge, color=_LIGHT, linewidth=1)
     for place, (_, field) in enumerate(rows):
         _difference(axes, place, field)
     axes.set_xscale("log")
     axes.set_xlim(_EQUAL / 6, _NULL * 6)
-    axes.axvline(_LEFT / 2, color=_LIGHT, linewidth=1)
-    ticks = [_EQUAL, 1e-16, 1e-14, 1e-12, 1e-10, RELATIVE, 1e-6, 1e-4, 1e-2, 1.0, _NULL]
-    names = ["equal", "1e-16", "1e-14", "1e-12", "", "1e-9", "1e-6", "1e-4", "1 %", "100 %", "null"]
-    axes.set_xticks(ticks, names)
+    ticks = {
+        _EQUAL: "equal", 1e-8: "1e-8", 1e-6: "1e-6", 1e-4: "1e-4", 1e-2: "1e-2", 1.0: "tolerance", 1e2: "1e2",
+        1e4: "1e4", 1e6: "1e6", _EXACT: "differs", _NULL: "null",
+    }  # fmt: skip
+    axes.set_xticks(list(ticks), list(ticks.values()))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_yticks(range(len(rows)), [_label(name, field) for name, field in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_title(
-        f"Largest difference of {comparison.found_side} from {comparison.expected_side}, as a share of the value",
+        f"Largest difference of {comparison.found_side} from {comparison.expected_side}, as a share of the tolerance",
         fontsize=10, loc="left",
     )  # fmt: skip
     figure.supxlabel(_caption(rows), fontsize=8, color=_INK)
@@ -99,7 +103,8 @@ def draw_latency(values_ms: Sequence[float], summary: LatencySummary | None, pat
                 textcoords="offset points", fontsize=8,
             )  # fmt: skip
     axes.set_xscale("log")
-    axes.set_xticks([tick for tick in _TICKS_MS if low <= tick <= high])
+    ticks = [float(tick) for tick in _TICKS_MS if low <= tick <= high]
+    axes.set_xticks(ticks if len(ticks) > 2 else np.geomspace(low, high, 5).tolist())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylabel("signals", fontsize=8)
@@ -151,8 +156,8 @@ def _difference(axes: Axes, place: int, field: FieldVerdict) -> None:
     if not field.unequal:
         axes.plot(_EQUAL, place, "o", color=_INK, markersize=4.5, markerfacecolor="white")
         return
-    if field.worst_relative > 0:
-        worst, typical = (max(value, _LEFT) for value in (field.worst_relative, field.typical_relative))
+    if field.worst_share > 0:
+        worst, typical = (_placed(share) for share in (field.worst_share, field.typical_share))
         axes.plot([typical, worst], [place, place], color=colour, linewidth=1)
         axes.plot(typical, place, "|", color=colour, markersize=6)
         axes.plot(worst, place, "o", color=colour, markersize=4.5)
@@ -160,18 +165,18 @@ def _difference(axes: Axes, place: int, field: FieldVerdict) -> None:
         axes.plot(_NULL, place, "X", color=_RED, markersize=6)
 
 
+def _placed(share: float) -> float:
+    return _EXACT if share == np.inf else min(max(share, _LEFT), _RIGHT)
+
+
 def _label(table: str, field: FieldVerdict) -> str:
     return f"{table}  {field.name}" + ("  (exact)" if field.tolerance == "exact" else "")
 
 
 def _caption(rows: Sequence[tuple[str, FieldVerdict]]) -> str:
-    unequal = sum(field.unequal > 0 for _, field in rows)
-    if not unequal:
-        return "Every value of every field is equal to the last bit. Dashed: what sums and indicators may differ by."
-    return (
-        "Circle: the largest; bar: half of the unequal values differ by less. Hollow: all equal to the last bit. "
-        "Dashed: what sums and indicators may differ by."
-    )
+    if not any(field.unequal for _, field in rows):
+        return "Every value of every field is equal to the last bit."
+    return "Dot: the largest; bar: half of the unequal values differ by less. Hollow: all are equal to the last bit."
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -193,7 +198,9 @@ def _times(frame: pd.DataFrame) -> pd.DatetimeIndex:
 
 def _dated(axes: Axes) -> None:
     axes.xaxis.set_major_locator(AutoDateLocator(minticks=5, maxticks=12))  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_formatter(DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]
+    begin, end = axes.get_xlim()
+    clock = "%H:%M" if (end - begin) * timedelta(days=1) > _SECONDS_SHOWN_BELOW else "%H:%M:%S"
+    axes.xaxis.set_major_formatter(DateFormatter(clock))  # type: ignore[no-untyped-call]
     axes.set_xlabel("UTC", fontsize=8)
     axes.margins(x=0.01)
     _plain(axes)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import exchange_calendars
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -96,6 +95,8 @@ def session_starts(starts_ms: Longs, session: str) -> Longs:
     if session == "extended":
         days = (times.tz_convert(NEW_YORK).tz_localize(None) - _EXTENDED_START).floor("D")
         return _epoch_ms((days + _EXTENDED_START).tz_localize(NEW_YORK))
+    import exchange_calendars  # noqa: PLC0415 - slow, and only regular sessions need it
+
     first, last = (f"{times[end].year}-{day}" for end, day in ((0, "01-01"), (-1, "12-31")))
     hours = exchange_calendars.get_calendar("XNYS", start=first, end=last).schedule
     opens, closes = (_epoch_ms(pd.DatetimeIndex(hours[column])) for column in ("open", "close"))

@@ -119,15 +119,27 @@ def _comparison(comparison: Comparison) -> list[str]:
         rows = [(example.record, example.field, example.expected, example.found) for example in examples]
         parts += ["First of what differs:", _table(("record", "field", "expected", "found"), rows)]
     fields = [_field(table, field) for table in comparison.tables for field in table.fields]
-    names = ("", "field", "compared", "tolerance", "beyond it", "not equal to the last bit", "largest", "relative")
+    names = (
+        "",
+        "field",
+        "compared",
+        "tolerance",
+        "beyond it",
+        "not equal to the last bit",
+        "largest",
+        "of the value",
+        "of the tolerance",
+    )
     return [*parts, _table(names, fields)]
 
 
 def _field(table: TableVerdict, field: FieldVerdict) -> tuple[str, ...]:
     name = f"{field.name} (close)" if field.name == CLOSE else field.name
-    worst = ("0", "0") if not field.unequal else (f"{field.worst_absolute:.3g}", f"{field.worst_relative:.1e}")
+    worst = ("0", "0", "0")
+    if field.unequal:
+        worst = (f"{field.worst_absolute:.3g}", f"{field.worst_relative:.1e}", f"{field.worst_share:.1e}")
     if field.nulls_on_one_side:
-        worst = (worst[0], f"{worst[1]}, {field.nulls_on_one_side:,} nulls")
+        worst = (*worst[:2], f"{worst[2]}, {field.nulls_on_one_side:,} nulls")
     beyond = f"**{field.differences:,}**" if field.differences else "0"
     return (table.name, name, f"{field.compared:,}", field.tolerance, beyond, f"{field.unequal:,}", *worst)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,11 +60,11 @@ def record_day(
     out.mkdir(parents=True, exist_ok=True)
     topics = {topic_of(kind, settings): out / f"{kind}.jsonl" for kind in KINDS}
     files = {topic: path.open("wb") for topic, path in topics.items()}
-    text = _text_of(settings)
     try:
-        for record in _read(settings, list(topics), bounds.start_ms, progress):
-            if symbol in {ALL, record.key} and (line := text(record)) is not None and _is_of(line, bounds):
-                files[record.topic].write(line + b"\n")
+        with _lines(settings) as text:
+            for record in _read(settings, list(topics), bounds.start_ms, progress):
+                if symbol in {ALL, record.key} and (line := text(record)) is not None and _is_of(line, bounds):
+                    files[record.topic].write(line + b"\n")
     finally:
         for file in files.values():
             file.close()
@@ -158,11 +159,14 @@ def _decoded(key: str | bytes) -> str:
     return key if isinstance(key, str) else key.decode("utf-8", "replace")
 
 
-def _text_of(settings: Settings) -> Callable[[_Read], bytes | None]:
+@contextmanager
+def _lines(settings: Settings) -> Iterator[Callable[[_Read], bytes | None]]:
     """How a value becomes a line of JSON; None: it cannot, and the job would reject it."""
     if settings.input_format == "json":
-        return lambda record: record.value.replace(b"\n", b" ")
-    avro = AvroDeserializer(registry_client(settings))
+        yield lambda record: record.value.replace(b"\n", b" ")
+        return
+    registry = registry_client(settings)
+    avro = AvroDeserializer(registry)
 
     def text(record: _Read) -> bytes | None:
         if not record.value.startswith(_MAGIC):
@@ -173,7 +177,10 @@ def _text_of(settings: Settings) -> Callable[[_Read], bytes | None]:
         payload = {name: value for name, value in envelope["payload"].items() if value is not None}
         return orjson.dumps({**envelope, "payload": payload})
 
-    return text
+    try:
+        yield text
+    finally:
+        registry.close()
 
 
 def _is_of(line: bytes, bounds: SessionBounds) -> bool:

@@ -19,8 +19,8 @@ class FieldVerdict:
         nulls_on_one_side: pairs of which one is null.
         worst_absolute: largest difference of two numbers.
         worst_relative: largest difference as a share of the larger number.
-        typical_relative: half of the unequal pairs differ by less than this share; 0 when all are equal.
-        allowed_relative: the tolerance as such a share; 0: exact.
+        worst_share: largest difference of two numbers as a share of what is allowed; infinite when nothing is.
+        typical_share: half of the unequal numbers differ by less than this share; 0 when all are equal.
     """
 
     name: str
@@ -31,8 +31,8 @@ class FieldVerdict:
     nulls_on_one_side: int = 0
     worst_absolute: float = 0.0
     worst_relative: float = 0.0
-    typical_relative: float = 0.0
-    allowed_relative: float = 0.0
+    worst_share: float = 0.0
+    typical_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def _summary(comparison: Comparison) -> str:
     sides = f"{comparison.found_side} against {comparison.expected_side}"
     counts = ", ".join(f"{table.expected:,} {table.name}" for table in comparison.tables if table.expected)
     if comparison.is_green:
-        return f"{sides}: {counts} without a difference"
+        return f"{sides}: {counts}, every value within its tolerance"
     wrong = sum(table.differences for table in comparison.tables)
     missing = sum(table.missing for table in comparison.tables)
     extra = sum(table.extra for table in comparison.tables)

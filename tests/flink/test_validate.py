@@ -28,7 +28,7 @@ OPENING = SessionBounds(1_514_903_400_000, 1_514_904_000_000)  # 2018-01-02 14:3
 
 
 def messy_market(seed: int = 11, seconds: int = 240) -> list[dict[str, Any] | bytes]:
-    """Three symbols: late trades and quotes, cancels, corrections, unknown ones, duplicates, bad ones."""
+    """Three symbols: late trades and quotes, cancels and corrections, duplicates, conditions, minutes, bad records."""
     chance = random.Random(seed)
     messages: list[dict[str, Any] | bytes] = []
     sent: list[tuple[str, int]] = []

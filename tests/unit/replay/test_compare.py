@@ -31,7 +31,9 @@ def test_two_equal_sides_are_green_and_every_value_was_compared(expected: Frames
         ("bars", 30), ("signals", 30), ("late", 0), ("rejects", 0),
     ]  # fmt: skip
     assert all(field.compared == 30 for field in comparison.table("signals").fields)
-    assert Verdict((comparison,)).summary() == "job against pandas: 30 bars, 30 signals without a difference"
+    assert (
+        Verdict((comparison,)).summary() == "job against pandas: 30 bars, 30 signals, every value within its tolerance"
+    )
 
 
 @pytest.mark.parametrize(

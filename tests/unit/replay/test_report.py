@@ -35,7 +35,7 @@ def test_a_green_report_has_counts_fields_and_what_was_left_out(expected: Frames
     report = path.read_text(encoding="utf-8")
     assert report.startswith("# Replay of AAA on 2026-07-21: green\n")
     assert "| bars | 60 | 60 | 0 | 0 | 0 | 0 | 0 |" in report
-    assert "| signals | rsi14 | 60 | 1e-9 | 0 | 0 | 0 | 0 |" in report
+    assert "| signals | rsi14 | 60 | 1e-9 | 0 | 0 | 0 | 0 | 0 |" in report
     assert "Live signals are not compared." in report
     assert "Not applicable: a file." in report
     assert sorted(item.name for item in (tmp_path / "out").iterdir()) == [
@@ -53,7 +53,7 @@ def test_a_red_report_begins_with_what_is_wrong_and_shows_values(expected: Frame
     assert "- bars: 1 of 60 are missing" in report
     assert "| AAA PT1S 2026-07-21T14:30:31.000Z | mid | 100.3" in report
     assert "| AAA 2026-07-21T14:30:08.000Z | the record | there | missing |" in report
-    assert "| 1 nulls |" in report or ", 1 nulls |" in report
+    assert ", 1 nulls |" in report
 
 
 def test_latency_is_drawn_where_there_is_one(expected: Frames, tmp_path: Path) -> None:
