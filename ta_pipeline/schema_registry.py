@@ -76,12 +76,21 @@ def declared_subjects(settings: Settings) -> tuple[Subject, ...]:
     }
     if settings.status_topic:
         files[settings.status_topic] = "TaStatus"
-    return tuple(Subject(f"{topic}-value", read_schema(name)) for topic, name in files.items())
+    directory = Path(settings.schema_dir) if settings.schema_dir else DIRECTORY
+    return tuple(Subject(f"{topic}-value", read_schema(name, directory)) for topic, name in files.items())
 
 
-def read_schema(name: str) -> str:
-    """The Avro schema `schema/avro/<name>.avsc` as compact JSON text."""
-    return json.dumps(json.loads((DIRECTORY / f"{name}.avsc").read_text(encoding="utf-8")), separators=(",", ":"))
+def read_schema(name: str, directory: Path = DIRECTORY) -> str:
+    """The Avro schema `<directory>/<name>.avsc` as compact JSON text.
+
+    Raises:
+        SchemaError: the file is not there, or is no JSON.
+    """
+    path = directory / f"{name}.avsc"
+    try:
+        return json.dumps(json.loads(path.read_text(encoding="utf-8")), separators=(",", ":"))
+    except (OSError, ValueError) as error:
+        raise SchemaError(f"{path} (TA_SCHEMA_DIR) is not a schema that can be read: {error}") from None
 
 
 def registry_client(settings: Settings) -> SchemaRegistryClient:

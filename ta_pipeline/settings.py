@@ -131,6 +131,8 @@ class Settings(BaseSettings):
     schema_registry_username: str = Field("", description="registry user")
     schema_registry_password: SecretStr = Field(SecretStr(""), description="registry password")
 
+    schema_dir: str = Field("", description="folder of Avro schemas; empty: the repository's schema/avro")
+
     # ClickHouse
     clickhouse_url: str = Field("", description="http://host:8123; empty turns the table path off")
     clickhouse_username: str = Field("default", description="ClickHouse user")

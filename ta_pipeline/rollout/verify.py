@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from ta_pipeline.runtime import JobStatus, Report
 POLL_SECONDS = 0.5
 QUIET_SECONDS = 20.0
 """A market that sends nothing for so long is quiet: then there is nothing to be fresh."""
+
+_NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,11 @@ def verify(
         found = judge(Evidence(status(), inputs, outputs, clock() - begun), budget_seconds)
         if found.proved or found.refuted:
             return found
-        if found.text != told:
+        # What only counts on is not news.
+        news = _NUMBER.sub("", found.text)
+        if news != told:
             report(found.text)
-            told = found.text
+            told = news
         pause(POLL_SECONDS)
 
 

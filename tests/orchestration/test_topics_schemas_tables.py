@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
@@ -19,6 +21,7 @@ from ta_pipeline import schema_registry
 from ta_pipeline.clickhouse import client_of
 from ta_pipeline.kafka_config import client_config
 from ta_pipeline.platform import Platform
+from ta_pipeline.settings import load_settings
 from tests.dagster_runs import check, failure, materialize, metadata
 from tests.stack import RunningStack
 
@@ -67,13 +70,13 @@ def test_a_transaction_timeout_that_the_broker_would_refuse_fails_its_check(stac
 
 
 def test_schemas_are_registered_once_and_a_compatible_change_is_a_new_version(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, tmp_path: Path
 ) -> None:
     first = metadata(materialize(platform, SCHEMAS), "registered_schemas")
     assert {row["change"] for row in first["subjects"]} <= {"registered", "unchanged"}
     assert metadata(materialize(platform, SCHEMAS), "registered_schemas")["changed"] == 0
-    _declare_instead(monkeypatch, "TaBar1s", {"name": "note", "type": ["null", "string"], "default": None})
-    evolved = materialize(platform, SCHEMAS)
+    additive = _with_field(platform, tmp_path, "TaBar1s", {"name": "note", "type": ["null", "string"], "default": None})
+    evolved = materialize(additive, SCHEMAS)
     assert evolved.success
     rows = metadata(evolved, "registered_schemas")["subjects"]
     (row,) = [row for row in rows if row["change"] == "new version"]
@@ -82,19 +85,19 @@ def test_schemas_are_registered_once_and_a_compatible_change_is_a_new_version(
 
 
 def test_an_incompatible_schema_fails_before_anything_is_registered_and_names_the_field(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, tmp_path: Path
 ) -> None:
     assert materialize(platform, SCHEMAS).success
     before = _versions(platform)
-    _declare_instead(monkeypatch, "TaBar1s", {"name": "note", "type": "string"})
-    refused = materialize(platform, SCHEMAS)
+    breaking = _with_field(platform, tmp_path, "TaBar1s", {"name": "note", "type": "string"})
+    refused = materialize(breaking, SCHEMAS)
     assert not refused.success
     reason = failure(refused)
     assert f"{platform.settings.bars_topic}-value" in reason
     assert "note" in reason
     assert "nothing was registered" in reason
     assert _versions(platform) == before
-    alone = check(materialize(platform, [schemas_compatible]), "schemas_compatible")
+    alone = check(materialize(breaking, [schemas_compatible]), "schemas_compatible")
     assert not alone.passed
     assert alone.blocking
     assert "note" in (alone.description or "")
@@ -168,17 +171,15 @@ def test_what_cannot_be_reached_fails_with_the_address_and_what_to_do(stack: Run
     assert settings.clickhouse_password.get_secret_value() not in reason
 
 
-def _declare_instead(monkeypatch: pytest.MonkeyPatch, name: str, field: dict[str, object]) -> None:
-    """A checkout in which a schema has one more field."""
-    read = schema_registry.read_schema
-
-    def changed(wanted: str) -> str:
-        schema = json.loads(read(wanted))
-        if wanted == name:
-            schema["fields"].append(field)
-        return json.dumps(schema)
-
-    monkeypatch.setattr(schema_registry, "read_schema", changed)
+def _with_field(platform: Platform, folder: Path, name: str, field: dict[str, object]) -> Platform:
+    """The deployment with schemas of its own, one of which has one more field."""
+    shutil.copytree(schema_registry.DIRECTORY, folder / "avro")
+    path = folder / "avro" / f"{name}.avsc"
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    schema["fields"].append(field)
+    path.write_text(json.dumps(schema), encoding="utf-8")
+    settings = load_settings(**{**platform.settings.model_dump(), "schema_dir": str(folder / "avro")})
+    return Platform.of(settings, platform.local)
 
 
 def _versions(platform: Platform) -> dict[str, int | None]:

@@ -15,6 +15,12 @@ from ta_pipeline.rollout.service import Rollouts
 
 _BEFORE = dg.AssetSelection.assets(kafka_topics, registered_schemas, clickhouse_tables)
 
+declare = dg.define_asset_job(
+    "declare",
+    selection=_BEFORE,
+    description="Topics, schemas and tables as they are declared; the job is left alone.",
+)
+
 bootstrap = dg.define_asset_job(
     "bootstrap",
     selection=_BEFORE | dg.AssetSelection.assets(flink_deployment).without_checks(),

@@ -16,14 +16,14 @@ _WEEKENDS = ("0 0 * * 6", "0 0 * * 0")
 
 
 def days_of(settings: Settings) -> dg.TimeWindowPartitionsDefinition:
-    """The days of the New York Stock Exchange since `FIRST_DAY`, until yesterday; with utc_day sessions every day."""
+    """The days of the New York Stock Exchange since `FIRST_DAY`, today included; with utc_day sessions every day."""
     if settings.session == "utc_day":
-        return dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone="UTC")
+        return dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone="UTC", end_offset=1)
     calendar = exchange_calendars.get_calendar("XNYS", start=FIRST_DAY.isoformat())
     weekdays = pd.bdate_range(FIRST_DAY, calendar.last_session)
     holidays = [day.to_pydatetime() for day in weekdays.difference(calendar.sessions)]
     return dg.DailyPartitionsDefinition(
-        start_date=FIRST_DAY.isoformat(), timezone="America/New_York", exclusions=[*_WEEKENDS, *holidays]
+        start_date=FIRST_DAY.isoformat(), timezone="America/New_York", exclusions=[*_WEEKENDS, *holidays], end_offset=1
     )
 
 
