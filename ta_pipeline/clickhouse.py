@@ -10,6 +10,7 @@ of a replay (its own database, no TTL: old days must not vanish).
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -32,6 +33,8 @@ TTL_DAYS = 30
 JOURNAL_TABLE = "schema_migrations"
 _FILE = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+# The driver raises what it logs.
+logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 _SHOWN = 100
 _ANSWER_SECONDS = 300
 _JOURNAL = """\

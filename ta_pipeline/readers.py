@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.kafka_config import ConfigValue, client_config
@@ -118,10 +119,14 @@ class OutputReader:
 
     def has_grown(self) -> bool:
         """Whether the topics have partitions by now that this reader does not read; not, where nobody says."""
+        # A client of its own: asking the consumer waits for ever while another thread polls it.
+        admin = AdminClient(client_config(self._settings, log_level=0))
         try:
-            return not set(self._partitions(self._topics)) <= self._next.keys()
-        except (KafkaException, KafkaSetupError):
+            present = admin.list_topics(timeout=self._timeout_seconds).topics
+        except KafkaException:
             return False
+        found = {(topic, number) for topic in self._topics if topic in present for number in present[topic].partitions}
+        return not found <= self._next.keys()
 
     def read(self, timeout_seconds: float = _POLL_SECONDS, max_records: int = _BATCH) -> list[Arrival]:
         """What has come; waits for the first record, at most `timeout_seconds`.
