@@ -6,7 +6,8 @@ Two things differ without anything being wrong, and are left out and counted:
   still be revised. One that started before has indicators older than the replay's, which agree after `WARM_UP` bars.
 - What was late on one side only. A live job's watermark moves with the clock, a replay's with each record, so a trade
   near the limit may be late in one of them. Volume, count, high and low of such a second agree in the end and are
-  compared; its open and close are not, nor the signals of the next `WARM_UP` bars.
+  compared; its open and close are not, nor the signals of the next `WARM_UP` bars. The same holds for a minute whose
+  updated bar was late on one side only.
 """
 
 from __future__ import annotations
@@ -89,6 +90,12 @@ def _late_on_one_side(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     return both.loc[both["revision_x"] != both["revision_y"], _KEY]
 
 
+def _updated_on_one_side(own: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+    """Minutes whose updated bar came before the watermark on one side, and revised the minute on the other."""
+    both = own[["end_ms", "revision"]].merge(theirs[["end_ms", "revision"]], on="end_ms", how="inner")
+    return both[both["revision_x"] != both["revision_y"]]
+
+
 def _blank(frame: pd.DataFrame, seconds: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     found = pd.MultiIndex.from_frame(frame[_KEY]).isin(pd.MultiIndex.from_frame(seconds))
     blanked = frame.astype(dict.fromkeys(columns, float))
@@ -114,10 +121,10 @@ def _settled(
         if (began["bars_x"] != began["bars_y"]).any():
             usable[:WARM_UP] = False
             usable &= ends > ends.min() + settings.vwap_window_seconds * 1_000
-        if size != MINUTE:
-            for end_ms in unsettled.loc[unsettled["symbol"] == symbol, "end_ms"]:
-                at = int(np.searchsorted(ends, end_ms))
-                usable[at : at + WARM_UP] = False
+        late = unsettled.loc[unsettled["symbol"] == symbol] if size != MINUTE else _updated_on_one_side(own, theirs)
+        for end_ms in late["end_ms"]:
+            at = int(np.searchsorted(ends, end_ms))
+            usable[at : at + WARM_UP] = False
         kept.append(own.loc[usable, [*_SERIES, "end_ms"]])
     keys = pd.concat(kept) if kept else replayed[[*_SERIES, "end_ms"]]
     if len(keys) < len(replayed):
