@@ -20,8 +20,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,platform]'
 	@touch $@
 
-demo: setup  ## Stream a simulated market through the real job and show bars and signals.
-	$(BIN)/ta demo
+demo: setup  ## The whole platform once, under a simulated market; or make demo RECORDING="trades.jsonl.gz quotes.jsonl.gz".
+	$(BIN)/ta demo $(RECORDING)
 
 ui: setup  ## Dagster on the local stack: assets, checks, sensors, schedules; Ctrl-C ends it.
 	$(BIN)/ta up

@@ -1,6 +1,6 @@
 """What production gave out against a replay of the same inputs; pure.
 
-Two things differ without anything being wrong, and are left out and counted:
+Three things differ without anything being wrong, and are left out and counted:
 
 - The edges. A production that started within the day has a first second of which it saw a part; its newest seconds may
   still be revised. One that started before has indicators older than the replay's, which agree after `WARM_UP` bars.
@@ -8,9 +8,13 @@ Two things differ without anything being wrong, and are left out and counted:
   near the limit may be late in one of them. Volume, count, high and low of such a second agree in the end and are
   compared; its open and close are not, nor the signals of the next `WARM_UP` bars. The same holds for a minute whose
   updated bar was late on one side only.
+- When a late trade came. It counts in the VWAPs of the signals that follow it, and what follows it is a matter of
+  timing too: the VWAPs of signals in between are not compared, all later ones are.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +32,8 @@ _BARS = Table(BARS.name, ("symbol", "end_ms", "seq"), BARS.fields)
 _SIGNALS = Table(SIGNALS.name, ("symbol", "size", "end_ms", "seq"), SIGNALS.fields)
 _OF_THE_FIRST = ["o", "c", "last_ms"]
 _KEY = ["symbol", "end_ms"]
+_CUMULATED = ("session", "w5m")
+_FIELDS = {field.name: field for field in SIGNALS.fields}
 _SERIES = ["symbol", "size"]
 
 
@@ -60,6 +66,8 @@ def compare_with_production(replayed: Frames, emitted: Frames, settings: Setting
     settled = _settled(signals, own_signals, unsettled, settings, notes)
     signals, own_signals = (_only(frame, settled) for frame in (signals, own_signals))
     _forget_what_began_elsewhere(signals, own_signals, notes)
+    revised = pd.concat([_revised(replayed["bars"]), _revised(emitted["bars"])]).drop_duplicates()
+    _forget_what_took_a_late_trade_earlier(signals, own_signals, revised, settings, notes)
     return compare(
         {"bars": bars, "signals": signals},
         {"bars": own_bars, "signals": own_signals},
@@ -138,6 +146,44 @@ def _settled(
 def _only(frame: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
     columns = [*_SERIES, "end_ms"]
     return frame[pd.MultiIndex.from_frame(frame[columns]).isin(pd.MultiIndex.from_frame(keys))].copy()
+
+
+def _revised(bars: pd.DataFrame) -> pd.DataFrame:
+    return bars.loc[bars["revision"] > 0, _KEY]
+
+
+def _forget_what_took_a_late_trade_earlier(
+    replayed: pd.DataFrame, emitted: pd.DataFrame, revised: pd.DataFrame, settings: Settings, notes: list[str]
+) -> None:
+    """Blank the VWAP of signals before which a late trade came on one side, and after which on the other.
+
+    It counts in every later VWAP, on both sides: so only what came in between differs, and only within the horizon.
+    """
+    keys = [*_SERIES, "end_ms"]
+    both = replayed[[*keys, *_CUMULATED]].merge(emitted[[*keys, *_CUMULATED]], on=keys)
+    differ = np.zeros(len(both), dtype=bool)
+    for name in _CUMULATED:
+        one, other = both[f"{name}_x"].to_numpy(float), both[f"{name}_y"].to_numpy(float)
+        differ |= np.abs(one - other) > _FIELDS[name].relative * np.fmax(np.abs(one), np.abs(other))
+    ends = {symbol: np.sort(group["end_ms"].to_numpy()) for symbol, group in revised.groupby("symbol")}
+    explained = [
+        index
+        for index, symbol, end_ms in both.loc[differ, ["symbol", "end_ms"]].itertuples()
+        if _has_within(ends.get(symbol), end_ms - settings.revision_horizon_ms, end_ms)
+    ]
+    if not explained:
+        return
+    chosen = pd.MultiIndex.from_frame(both.loc[explained, keys])
+    for frame in (replayed, emitted):
+        frame.loc[pd.MultiIndex.from_frame(frame[keys]).isin(chosen), list(_CUMULATED)] = np.nan
+    notes.append(
+        f"{len(explained):,} signals were given out before a late trade of an earlier second on one side, and after it "
+        "on the other: their VWAPs are not compared, those of the later ones are"
+    )
+
+
+def _has_within(ends: np.ndarray[Any, np.dtype[np.int64]] | None, after: int, before: int) -> bool:
+    return ends is not None and bool(((ends >= after) & (ends < before)).any())
 
 
 def _forget_what_began_elsewhere(replayed: pd.DataFrame, emitted: pd.DataFrame, notes: list[str]) -> None:

@@ -76,6 +76,23 @@ def test_what_was_late_on_one_side_only_is_compared_by_its_newest_revision(tmp_p
     assert any(note.startswith("1 seconds were revised on one side only") for note in comparison.notes)
 
 
+def test_a_vwap_that_took_a_late_trade_sooner_is_left_out_and_one_without_a_late_trade_near_is_red(
+    tmp_path: Path,
+) -> None:
+    late = trade(5_000, 500.9, 90.0)
+    replayed = day(tmp_path, 504, late, *[trade(6_000 + n, 504.5 + n, 100.0) for n in range(496)])
+    assert replayed["bars"]["revision"].max() == 1
+    emitted = copied(replayed)
+    signals = emitted["signals"]
+    signals.loc[signals["end_ms"] == replayed["signals"]["end_ms"].iloc[510], "session"] *= 1 + 1e-6
+    comparison = compare_with_production(replayed, emitted, SETTINGS)
+    assert comparison.is_green, comparison.problems()
+    assert any(note.startswith("1 signals were given out before a late trade") for note in comparison.notes)
+    signals.loc[signals["end_ms"] == replayed["signals"]["end_ms"].iloc[300], "session"] *= 1 + 1e-6
+    comparison = compare_with_production(replayed, emitted, SETTINGS)
+    assert [field.name for field in comparison.table("signals").fields if field.differences] == ["session"]
+
+
 def test_nothing_emitted_is_red(replayed: Frames) -> None:
     empty = {name: frame.iloc[:0] for name, frame in replayed.items()}
     assert not compare_with_production(replayed, empty, SETTINGS).is_green
