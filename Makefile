@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup demo test test-kills check lint bench up down clean
+.PHONY: help setup demo ui test test-kills check lint bench up down clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,11 +17,15 @@ $(STAMP): pyproject.toml constraints.txt
 	@mvn -v >/dev/null 2>&1 || { echo 'Maven is needed: put `mvn` on PATH'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade "pip>=24" "setuptools>=69" wheel
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,platform]'
 	@touch $@
 
-demo: setup  ## Stream a simulated market through the real job and show bars and signals.
-	$(BIN)/ta demo
+demo: setup  ## The whole platform once, under a simulated market; or make demo RECORDING="trades.jsonl.gz quotes.jsonl.gz".
+	$(BIN)/ta demo $(RECORDING)
+
+ui: setup  ## Dagster on the local stack: assets, checks, sensors, schedules; Ctrl-C ends it.
+	$(BIN)/ta up
+	$(BIN)/ta ui
 
 test: setup  ## Run every test, the local stack included.
 	$(BIN)/pytest

@@ -34,6 +34,8 @@ def create_environment(
     for key, value in options.items():
         configuration.set_string(key, value)
     environment = StreamExecutionEnvironment.get_execution_environment(configuration)
+    # What runs says how it was set: REST shows it, and the platform compares it with what was declared.
+    environment.get_config().set_global_job_parameters(settings.public())
     return environment, StreamTableEnvironment.create(environment)
 
 

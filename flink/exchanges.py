@@ -17,9 +17,14 @@ _BY_KEY = "KeyGroupStreamPartitioner"
 
 def execute(environment: StreamExecutionEnvironment, name: str) -> None:
     """Execute the job, without the exchanges it does not need."""
+    environment._j_stream_execution_environment.execute(planned(environment, name))
+
+
+def planned(environment: StreamExecutionEnvironment, name: str) -> Any:
+    """The graph as it is submitted; the environment has given it away and is empty."""
     graph = environment._generate_stream_graph(clear_transformations=True, job_name=name)
     join(graph)
-    environment._j_stream_execution_environment.execute(graph)
+    return graph
 
 
 def join(graph: Any) -> list[str]:

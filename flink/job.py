@@ -2,11 +2,14 @@
 
 Run it on a cluster: `flink run -d -py flink/job.py`; settings come as arguments (`--set TA_X=Y`) or from the
 environment of the client. `--recordings IN --out OUT` is the bounded run of `ta compute`: files, no Kafka, no live.
+`--describe FILE` submits nothing and writes what the job needs of a saved state (flink/manifest.py). `--drill` leaves
+the state of exactly-once sinks behind, for a job that is restored beside the one the state is of (flink/uids.py).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +23,8 @@ from pyflink.util.java_utils import to_jarray
 
 from flink.environment import create_environment
 from flink.exchanges import execute
+from flink.handover import wait_for_go
+from flink.manifest import describe
 from flink.signals import BEAT_TAG, INSTANTS, LATE_TAG, REJECT_TAG, SIGNAL_TYPE, SignalFunction
 from flink.sinks import BEATS_VIEW, LATE_VIEW, REJECTS_VIEW, SIGNALS_VIEW, create_sinks, outputs, status_view_sql
 from flink.tables import Recordings, create_sources
@@ -57,8 +62,14 @@ class Signals(NamedTuple):
     rows: DataStream
 
 
-def build(settings: Settings, files: Files | None = None) -> StreamExecutionEnvironment:
-    """The whole job as a graph, ready to execute; `files` makes it the bounded run."""
+def build(settings: Settings, files: Files | None = None, *, drill: bool = False) -> StreamExecutionEnvironment:
+    """The whole job as a graph, ready to execute.
+
+    Args:
+        settings: of the job.
+        files: make it the bounded run over these.
+        drill: the uids of exactly-once sinks are others, so that their state is not restored.
+    """
     bounded = files is not None
     environment, tables = create_environment(settings, bounded=bounded, rest_port=files.rest_port if files else None)
     rules = TradeConditions.load()
@@ -72,7 +83,8 @@ def build(settings: Settings, files: Files | None = None) -> StreamExecutionEnvi
 
     _write(tables, settings, signals, files.out if files else None)
     if not bounded:
-        set_uids(environment)
+        transactional = [output.name for output in outputs(settings, live=True) if output.exactly_once]
+        set_uids(environment, not_restored=transactional if drill else ())
     return environment
 
 
@@ -134,7 +146,10 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="TA_X=Y", help="override one setting")
     parser.add_argument("--recordings", type=Path, help="folder of numbered lines, one file a topic")
     parser.add_argument("--out", type=Path, help="folder for the bounded run's output")
+    parser.add_argument("--await", dest="go", type=Path, help="plan the job, then wait for this file to start it")
     parser.add_argument("--rest-port", type=int, help="port of the bounded run's own REST API")
+    parser.add_argument("--describe", type=Path, metavar="FILE", help="write what the job needs of a saved state")
+    parser.add_argument("--drill", action="store_true", help="leave the state of exactly-once sinks behind")
     arguments = parser.parse_args()
     settings = load_settings(**parse_overrides(arguments.set))
     files = None
@@ -142,7 +157,14 @@ def main() -> None:
         folder = arguments.recordings
         recordings = Recordings(*(folder / f"{name}.jsonl" for name in ("trades", "quotes", "bars_1m", "status")))
         files = Files(recordings, arguments.out, arguments.rest_port)
-    execute(build(settings, files), settings.k8s_deployment)
+    environment = build(settings, files, drill=arguments.drill)
+    if arguments.describe:
+        manifest = describe(environment, settings)
+        arguments.describe.write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+        return
+    if arguments.go:
+        wait_for_go(environment, arguments.go)
+    execute(environment, settings.k8s_deployment)
 
 
 if __name__ == "__main__":

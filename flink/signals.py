@@ -1,6 +1,7 @@
 """The keyed function: rows of one symbol in, bars and signals out. All numbers come from `ta_pipeline.signals`.
 
-State per symbol, all of it bytes of plain values (JSON, or packed doubles for the indicators), each with a version:
+State per symbol, all of it bytes of plain values (JSON, or packed doubles for the indicators); the versions are
+declared in ta_pipeline/signals/states.py:
 
     symbol          the carried quotes, the newest final second, the newest minute
     indicators_1s   ta_pipeline.indicators.set
@@ -29,9 +30,11 @@ from ta_pipeline import rows
 from ta_pipeline.rows import TickRow
 from ta_pipeline.sessions import Sessions
 from ta_pipeline.settings import Settings
+from ta_pipeline.signals import states
 from ta_pipeline.signals.engine import EngineSettings, SymbolEngine
 from ta_pipeline.signals.outputs import Late, Output, Reject, Signal
 from ta_pipeline.signals.pulse import Beat, ClockClosings, Pulse
+from ta_pipeline.signals.states import State
 
 _NUMBER, _FLOAT, _TEXT, _FLAG = Types.LONG(), Types.DOUBLE(), Types.STRING(), Types.BOOLEAN()
 
@@ -106,11 +109,11 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
             .set_update_type(StateTtlConfig.UpdateType.OnCreateAndWrite)
             .build()
         )
-        self._symbol = self._value("symbol", runtime_context, ttl)
-        self._indicators_1s = self._value("indicators_1s", runtime_context, ttl)
-        self._indicators_1m = self._value("indicators_1m", runtime_context, ttl)
-        self._seconds = self._map("seconds", runtime_context, ttl)
-        self._held = self._map("held", runtime_context, ttl)
+        self._symbol = self._value(states.SYMBOL, runtime_context, ttl)
+        self._indicators_1s = self._value(states.INDICATORS_1S, runtime_context, ttl)
+        self._indicators_1m = self._value(states.INDICATORS_1M, runtime_context, ttl)
+        self._seconds = self._map(states.SECONDS, runtime_context, ttl)
+        self._held = self._map(states.HELD, runtime_context, ttl)
 
     def process_element(self, value: tuple[Any, ...], ctx: KeyedProcessFunction.Context) -> Iterator[object]:
         """Take in rows of one symbol, in order: one of any branch, or the windows that have become due."""
@@ -246,14 +249,14 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
         ))  # fmt: skip
 
     @staticmethod
-    def _value(name: str, context: RuntimeContext, ttl: StateTtlConfig) -> ValueState:
-        descriptor = ValueStateDescriptor(name, Types.PICKLED_BYTE_ARRAY())
+    def _value(state: State, context: RuntimeContext, ttl: StateTtlConfig) -> ValueState:
+        descriptor = ValueStateDescriptor(state.name, Types.PICKLED_BYTE_ARRAY())
         descriptor.enable_time_to_live(ttl)
         return context.get_state(descriptor)
 
     @staticmethod
-    def _map(name: str, context: RuntimeContext, ttl: StateTtlConfig) -> MapState:
-        descriptor = MapStateDescriptor(name, Types.LONG(), Types.PICKLED_BYTE_ARRAY())
+    def _map(state: State, context: RuntimeContext, ttl: StateTtlConfig) -> MapState:
+        descriptor = MapStateDescriptor(state.name, Types.LONG(), Types.PICKLED_BYTE_ARRAY())
         descriptor.enable_time_to_live(ttl)
         return context.get_map_state(descriptor)
 

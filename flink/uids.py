@@ -16,12 +16,15 @@ Two operators with the same name would share state: that is an error here, never
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from pyflink.datastream import StreamExecutionEnvironment
 
 from ta_pipeline import rows
+
+DRILL = ".drill"
+"""Behind the uid of a sink that a drill does not restore."""
 
 _BRANCHES = {
     rows.FINAL: "final", rows.QUOTE: "quote", rows.LIVE: "live", rows.LATE: "late", rows.LATE_QUOTE: "late_quote",
@@ -77,8 +80,18 @@ class Node:
             yield from node.upstream()
 
 
-def set_uids(environment: StreamExecutionEnvironment) -> list[str]:
+def set_uids(environment: StreamExecutionEnvironment, *, not_restored: Collection[str] = ()) -> list[str]:
     """Set every operator's uid; returns them, sorted.
+
+    Args:
+        environment: the whole graph.
+        not_restored: tables whose sinks get another uid, so that they start without the state of the job they are
+            restored from. A KafkaSink acts on the transactions in its state whatever its own prefix is: its committer
+            commits those that were pre-committed, by the producer id and epoch in the state, and its writer aborts
+            open ones under the prefix in the state as well as under its own (`KafkaCommitter.commit` and
+            `ExactlyOnceKafkaWriter.abortLingeringTransactions`, flink-connector-kafka 5.0). In a drill beside the
+            running job those are the running job's: committed, they come twice for its readers when it fails over to
+            an older checkpoint.
 
     Raises:
         ValueError: two operators would have the same uid.
@@ -87,6 +100,8 @@ def set_uids(environment: StreamExecutionEnvironment) -> list[str]:
     uids: dict[str, Node] = {}
     for node in nodes:
         uid = uid_of(node)
+        if node.is_sink and node.name in not_restored:
+            uid += DRILL
         if uid in uids:
             raise ValueError(
                 f"two operators would have the uid {uid!r}: {uids[uid].description[:120]} and "

@@ -1,1 +1,1 @@
-"""Dagster definitions, domain first: thin over pure functions in `ta_pipeline`."""
+"""Dagster around the job: thin definitions over `ta_pipeline`, one package for each domain under `defs/`."""

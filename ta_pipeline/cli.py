@@ -6,7 +6,19 @@ import sys
 
 import typer
 
-from ta_pipeline import cli_bench, cli_demo, cli_feed, cli_job, cli_market, cli_stack
+from ta_pipeline import (
+    cli_bench,
+    cli_demo,
+    cli_feed,
+    cli_health,
+    cli_job,
+    cli_market,
+    cli_rollout,
+    cli_savepoint,
+    cli_stack,
+    cli_ui,
+    cli_validate,
+)
 
 app = typer.Typer(
     name="ta",
@@ -15,7 +27,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-for group in (cli_demo, cli_stack, cli_feed, cli_job, cli_market, cli_bench):
+for group in (
+    cli_demo,
+    cli_stack,
+    cli_feed,
+    cli_job,
+    cli_rollout,
+    cli_savepoint,
+    cli_validate,
+    cli_health,
+    cli_market,
+    cli_ui,
+    cli_bench,
+):
     group.register(app)
 
 

@@ -1,9 +1,8 @@
-"""`ta demo`: everything once, for someone who has never seen it."""
+"""`ta demo`: everything once, through Dagster, for someone who has never seen it."""
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,20 +10,20 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from ta_pipeline import cli_job, cli_stack
+from ta_pipeline import cli_stack
 from ta_pipeline.clickhouse import client_of
+from ta_pipeline.demo import Demo, summary
 from ta_pipeline.errors import TaError
-from ta_pipeline.feed import FeedReport, send, simulated
+from ta_pipeline.local.settings import load_local_settings
 from ta_pipeline.local.stack import Stack, local_settings
-from ta_pipeline.probe import probe
 from ta_pipeline.probe_report import render
 from ta_pipeline.settings import Settings
-from ta_pipeline.simulator import Market
-from ta_pipeline.watch import watch
+
+AFTERWARDS_SECONDS = 15.0
+"""The market goes on for so long after the upgrade."""
 
 console = Console()
 errors = Console(stderr=True)
-SETTLE_SECONDS = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -33,28 +32,54 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    seconds: Annotated[float, typer.Option(min=20, help="how long the market lasts")] = 60.0,
-    symbols: Annotated[int, typer.Option(min=1, help="number of symbols")] = 8,
-    rate: Annotated[float, typer.Option(min=1, help="messages a second")] = 400.0,
+    recordings: Annotated[
+        list[Path] | None, typer.Argument(help="JSONL files to send instead of a simulated market", exists=True)
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=20, help="how long to watch before anything changes")] = 40.0,
+    symbols: Annotated[int, typer.Option(min=1, help="number of symbols of the simulated market")] = 8,
+    rate: Annotated[float, typer.Option(min=1, help="its messages a second")] = 400.0,
+    speed: Annotated[float, typer.Option(min=0.1, help="of recordings: 1 is their own pace")] = 10.0,
     keep: Annotated[bool, typer.Option("--keep", help="leave the job and the stack running")] = False,
 ) -> None:
-    """Start the stack and the job, stream a simulated market through it, show the signals, sum up, clean up."""
+    """Start the stack; bootstrap, evolve, upgrade and replay through Dagster under a market; sum up; clean up."""
     stack = Stack()
     keep = keep or stack.supervisor.is_up()  # a stack that was there before is not ours to take down
     try:
         _say("1. real components: Kafka, a schema registry, S3, ClickHouse's engine, Flink")
         cli_stack.up()
-        _say("2. the job, on Flink: deployed when it has completed a checkpoint")
-        cli_job.run()
         settings = local_settings()
-        _say(f"3. a simulated market: {symbols} symbols, {rate:g} messages a second, {seconds:g} s")
-        _stream(settings, Market(symbols, rate, seconds), seconds)
-        cli_job.status()
+        acts = Demo(
+            settings, load_local_settings(), console,
+            recordings=recordings or (), market=(symbols, rate), speed=speed,
+        )  # fmt: skip
+        _say("2. Dagster, job bootstrap: topics, schemas, tables, each checked; then the job")
+        acts.bootstrap()
+        source = (
+            ", ".join(path.name for path in recordings) if recordings else f"{symbols} symbols, {rate:g} messages/s"
+        )
+        _say(f"3. a market ({source}), and what comes of it")
+        with acts.market() as end:
+            acts.watch(seconds)
+            _say("4. Dagster, job declare: one more field in the bars' schema")
+            acts.evolve()
+            _say("5. Dagster, job upgrade: a changed setting, with a savepoint, while the market goes on")
+            acts.upgrade()
+            acts.watch(AFTERWARDS_SECONDS)
+            _say("6. the market ends; the last seconds are committed")
+            end()
+        _say("7. Dagster, job validate_replay: the day once more, alone, against pandas and against what was given out")
+        acts.replay()
+        _say("8. what came of it")
+        if acts.proof.seen is not None:
+            console.print(render(acts.proof.seen))
+        if settings.clickhouse_url:
+            console.print(_rows(settings))
+        console.print(summary(acts.proof))
         if keep:
-            console.print("the job runs on: ta watch, ta probe, ta feed --fakepaca; ta job stop and ta down end it")
+            console.print("the job runs on: ta watch, ta health, ta feed --fakepaca, make ui; ta down ends all of it")
         else:
-            _say("5. stop with a savepoint, and take everything down")
-            cli_job.stop()
+            _say("9. Dagster, job stop: a savepoint, from which the next start goes on; everything is taken down")
+            acts.stop()
     except TaError as error:
         errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
@@ -62,31 +87,6 @@ def demo(
         if not keep:
             stack.down()
             console.print("down; what was written stays in .local (make clean removes it)")
-
-
-def _stream(settings: Settings, market: Market, seconds: float) -> None:
-    # The last finals are committed a watermark delay and a checkpoint after the last trade.
-    tail = (settings.max_out_of_orderness_ms + 1.5 * settings.checkpoint_interval_ms) / 1_000 + SETTLE_SECONDS
-    stop = threading.Event()
-    with ThreadPoolExecutor() as pool:
-        fed = pool.submit(send, settings, simulated(market, settings), stop=stop)
-        seen = pool.submit(probe, settings, seconds + tail, stop=stop)
-        try:
-            watch(settings, seconds=seconds + tail, console=console)
-            report, probed = fed.result(), seen.result()
-        finally:
-            stop.set()
-    _say("4. what came of it")
-    console.print(_fed(report), render(probed))
-    if settings.clickhouse_url:
-        console.print(_rows(settings))
-
-
-def _fed(report: FeedReport) -> Table:
-    table = Table("sent to", "messages", title="in", title_justify="left")
-    for topic, count in report.sent.items():
-        table.add_row(topic, f"{count:,}")
-    return table
 
 
 def _rows(settings: Settings) -> Table:

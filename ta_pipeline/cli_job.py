@@ -14,11 +14,10 @@ from rich.table import Table
 from ta_pipeline.compute import compute as compute_recordings
 from ta_pipeline.errors import TaError
 from ta_pipeline.flink_rest import FlinkRest
-from ta_pipeline.local.runtime import LocalRuntime, table_runtime
-from ta_pipeline.local.stack import Stack, local_settings, local_variables
+from ta_pipeline.platform import Platform
 from ta_pipeline.preflight import problems
-from ta_pipeline.runtime import JobRuntime, JobStatus
-from ta_pipeline.settings import PREFIX, Settings, load_settings, parse_overrides
+from ta_pipeline.runtime import JobStatus
+from ta_pipeline.settings import Settings, load_settings, parse_overrides
 
 console = Console()
 errors = Console(stderr=True)
@@ -33,24 +32,6 @@ def register(app: typer.Typer) -> None:
     app.command("compute")(compute)
 
 
-def runtimes_of(overrides: list[str] | None = None) -> tuple[Settings, list[JobRuntime]]:
-    """The settings in force here, and the runtimes of the jobs they ask for: the job, and the table job if any.
-
-    What the environment does not say, the local stack does: its addresses and keys.
-
-    Raises:
-        SettingsError: a setting is not allowed.
-    """
-    given = parse_overrides(overrides or [])
-    stack = Stack()
-    settings = local_settings(**given)
-    environment = {**local_variables(stack), **{PREFIX + name.upper(): value for name, value in given.items()}}
-    runtimes: list[JobRuntime] = [LocalRuntime(settings, environment, local=stack.local)]
-    if settings.clickhouse_url:
-        runtimes.append(table_runtime(settings, environment, stack.local))
-    return settings, runtimes
-
-
 @job.command("run")
 def run(
     from_savepoint: Annotated[str, typer.Option(help="savepoint or retained checkpoint to restore")] = "",
@@ -58,7 +39,8 @@ def run(
 ) -> None:
     """Submit the job and wait until it is RUNNING with a completed checkpoint."""
     try:
-        settings, runtimes = runtimes_of(overrides)
+        platform = Platform.here(**parse_overrides(overrides or []))
+        settings, runtimes = platform.settings, platform.runtimes
         found = problems(settings)
         if found:
             raise typer.Exit(_refuse(found))
@@ -84,7 +66,7 @@ def stop(
 ) -> None:
     """Stop the job with a savepoint and print its path."""
     try:
-        _, runtimes = runtimes_of()
+        runtimes = Platform.here().runtimes
         with console.status("taking the savepoint"):
             path = runtimes[0].stop(drain=drain)
             for runtime in runtimes[1:]:
@@ -98,14 +80,14 @@ def stop(
 def status() -> None:
     """Show state, checkpoints and counters; exit status 1 unless the job is RUNNING."""
     try:
-        settings, runtimes = runtimes_of()
-        found = [status for runtime in runtimes for status in runtime.status()]
+        platform = Platform.here()
+        found = [status for runtime in platform.runtimes for status in runtime.status()]
         table = Table("job", "state", "uptime", "restarts", "checkpoints", "checkpoint age", "last failure")
         for line in found:
             table.add_row(*_cells(line))
         console.print(table)
         if found:
-            console.print(_counters(settings, found[0].job_id))
+            console.print(_counters(platform.settings, found[0].job_id))
     except TaError as error:
         _fail(error)
     if not found:

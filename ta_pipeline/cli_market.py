@@ -14,6 +14,7 @@ from ta_pipeline.errors import TaError
 from ta_pipeline.local.stack import local_settings
 from ta_pipeline.probe import probe as probe_outputs
 from ta_pipeline.probe_report import render
+from ta_pipeline.probe_server import LISTEN, serve
 from ta_pipeline.watch import watch as watch_outputs
 
 console = Console()
@@ -43,11 +44,17 @@ def watch(
 def probe(
     seconds: Annotated[float, typer.Option(min=1, help="how long to look")] = 60.0,
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
+    serving: Annotated[bool, typer.Option("--serve", help="look until Ctrl-C, and answer over HTTP")] = False,
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="with --serve: where")] = LISTEN,
 ) -> None:
     """Measure what a reader sees: latency, duplicates, gaps, staleness.
 
-    Exit status 1 when a final record came twice, or when nothing came.
+    Exit status 1 when a final record came twice, or when nothing came. With --serve, as the local stack's component
+    `probe`: /metrics for Prometheus, /report as JSON.
     """
+    if serving:
+        _serve(listen)
+        return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     try:
         with Progress(*columns, console=errors, transient=True) as progress:
@@ -65,6 +72,14 @@ def probe(
         console.print(render(report))
     if report.failures:
         raise typer.Exit(1)
+
+
+def _serve(listen: str) -> None:
+    try:
+        console.print(f"http://{listen}/metrics and /report; Ctrl-C ends it", highlight=False)
+        serve(local_settings(), listen)
+    except TaError as error:
+        _fail(error)
 
 
 def _fail(error: TaError) -> None:

@@ -10,8 +10,9 @@ of a replay (its own database, no TTL: old days must not vanish).
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +30,13 @@ from ta_pipeline.settings import Settings
 DIRECTORY = Path(__file__).resolve().parents[1] / "schema" / "clickhouse"
 DATABASE = "torghut"
 TTL_DAYS = 30
+JOURNAL_TABLE = "schema_migrations"
 _FILE = re.compile(r"^(\d{4})_([a-z0-9_]+)\.sql$")
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+# The driver raises what it logs.
+logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 _SHOWN = 100
+_ANSWER_SECONDS = 300
 _JOURNAL = """\
 CREATE TABLE IF NOT EXISTS {database}.schema_migrations
 (number UInt32, name String, checksum String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3))
@@ -69,8 +74,12 @@ class MigrationPlan:
     applied: tuple[Migration, ...]
 
 
-def client_of(settings: Settings) -> Client:
+def client_of(settings: Settings, timeout_seconds: int | None = None) -> Client:
     """A connected client for `TA_CLICKHOUSE_*`, to be closed.
+
+    Args:
+        settings: where it is, and who asks.
+        timeout_seconds: longest wait for a connection, and for an answer; default: the setting's, and 5 min.
 
     Raises:
         ClickHouseError: there is no URL, or ClickHouse refuses or does not answer; never with the password in it.
@@ -87,7 +96,8 @@ def client_of(settings: Settings) -> Client:
             username=settings.clickhouse_username,
             password=settings.clickhouse_password.get_secret_value(),
             secure=url.scheme == "https",
-            connect_timeout=settings.clickhouse_conn_timeout_seconds,
+            connect_timeout=timeout_seconds or settings.clickhouse_conn_timeout_seconds,
+            send_receive_timeout=timeout_seconds or _ANSWER_SECONDS,
             # Each statement stands alone: a session would allow one at a time.
             autogenerate_session_id=False,
         )
@@ -214,15 +224,32 @@ def _found(settings: Settings, client: Client, database: str) -> MigrationPlan:
 def _applied(settings: Settings, client: Client, database: str) -> dict[int, str]:
     where = {"database": database}
     present = "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = 'schema_migrations'"
-    if not _rows(settings, client, present, where):
+    if not rows_of(settings, client, present, where):
         return {}
-    rows = _rows(settings, client, "SELECT number, checksum FROM {database:Identifier}.schema_migrations", where)
+    rows = rows_of(settings, client, "SELECT number, checksum FROM {database:Identifier}.schema_migrations", where)
     return {int(number): str(checksum) for number, checksum in rows}
 
 
-def _rows(settings: Settings, client: Client, query: str, parameters: Mapping[str, str]) -> list[Any]:
+def rows_of(settings: Settings, client: Client, query: str, parameters: Mapping[str, str]) -> list[Any]:
+    """The rows of one query.
+
+    Raises:
+        ClickHouseError: ClickHouse refuses or does not answer.
+    """
     with _asking(settings, "a query"):
         return list(client.query(query, parameters=dict(parameters)).result_rows)
+
+
+def insert_rows(
+    settings: Settings, client: Client, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Insert rows into `table` (`database.name`).
+
+    Raises:
+        ClickHouseError: ClickHouse refuses or does not answer.
+    """
+    with _asking(settings, f"an insert into {table}"):
+        client.insert(table, rows, column_names=columns)
 
 
 @contextmanager

@@ -5,12 +5,17 @@
     ├── BadRecordError       one input record cannot be used (never stops a stream)
     ├── RecordingError       a recording file cannot be read
     ├── StateVersionError    saved indicator state is of a version this code cannot load
+    ├── StateError           a savepoint or checkpoint is not there, not whole, or cannot be read
     ├── StackError           a local component could not be started, reached or stopped
     │   └── PortTakenError   a port that a component needs is held by another process
     ├── KafkaSetupError      a topic is missing or is declared otherwise than it is
     ├── SchemaError          the registry refused a schema, or could not be asked
     ├── ClickHouseError      a migration or a query failed
-    └── FlinkError           the Flink REST API refused, failed, or reported a failed job
+    ├── FlinkError           the Flink REST API refused, failed, or reported a failed job
+    │   └── DeployError      a job was submitted and did not get to work
+    ├── RolloutError         a rollout was refused, failed, or was rolled back
+    ├── S3Error              S3 refused a request or could not be reached
+    └── MonitoringError      the probe does not answer, or an alert could not be delivered
 
 One base, so that a shell around the package (the CLI, Dagster) can tell "we refused, and here is why" from a
 defect. Messages name what was wrong, the value, what is allowed and what to do next; secrets are never in them.
@@ -41,6 +46,10 @@ class StateVersionError(TaError):
     """Saved state has a version this code does not know how to load."""
 
 
+class StateError(TaError):
+    """A savepoint or retained checkpoint is not there, not whole, or cannot be read; the message names its URI."""
+
+
 class StackError(TaError):
     """A local component could not be started, reached or stopped."""
 
@@ -63,3 +72,23 @@ class ClickHouseError(TaError):
 
 class FlinkError(TaError):
     """The Flink REST API refused a request or reported a failed job."""
+
+
+class DeployError(FlinkError):
+    """A job was submitted and did not get to work; it was cancelled. `job_id` is Flink's."""
+
+    def __init__(self, message: str, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(message)
+
+
+class RolloutError(TaError):
+    """A rollout was refused before it changed anything, or failed and was rolled back; the message says which."""
+
+
+class S3Error(TaError):
+    """S3 refused a request or could not be reached; the message names the bucket or object."""
+
+
+class MonitoringError(TaError):
+    """The probe does not answer, or an alert could not be delivered; never with the webhook's URL in it."""

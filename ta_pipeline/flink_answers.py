@@ -45,6 +45,9 @@ class Checkpoints:
     duration_p50_ms: float | None = None
     """Of all completed checkpoints Flink remembers, as is the 99th percentile."""
     duration_p99_ms: float | None = None
+    savepoint_ms: int | None = None
+    """Of the latest completed savepoint: when it was triggered, and where it is."""
+    savepoint_path: str | None = None
 
     def age_seconds(self, now_ms: float) -> float | None:
         """Since the latest completed checkpoint was triggered; None before the first."""
@@ -72,6 +75,25 @@ class Backpressure:
     name: str
     backpressured: float
     busy: float
+
+
+@dataclass(frozen=True)
+class TaskMetric:
+    """One metric of one task: over its subtasks the sum, the smallest and the largest."""
+
+    task: str
+    name: str
+    total: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What made a job fail or restart: when (epoch milliseconds), and the innermost cause."""
+
+    at_ms: int
+    cause: str
 
 
 def parse_jobs(answer: Mapping[str, Any]) -> list[JobSummary]:
@@ -103,6 +125,12 @@ def parse_exception(answer: Mapping[str, Any]) -> str | None:
     return root_cause(entries[0].get("stacktrace", "")) if entries else None
 
 
+def parse_failures(answer: Mapping[str, Any]) -> list[Failure]:
+    """From `/jobs/<id>/exceptions`, the newest first."""
+    entries = answer.get("exceptionHistory", {}).get("entries") or []
+    return [Failure(int(entry.get("timestamp", 0)), root_cause(entry.get("stacktrace", ""))) for entry in entries]
+
+
 def root_cause(stack_trace: str) -> str:
     """The last `Caused by:` that says something, else the first line."""
     causes = [cause for cause in _CAUSE.findall(stack_trace) if not cause.startswith(_WRAPPERS)]
@@ -114,6 +142,7 @@ def parse_checkpoints(answer: Mapping[str, Any]) -> Checkpoints:
     """From `/jobs/<id>/checkpoints`."""
     counts = answer["counts"]
     latest = (answer.get("latest") or {}).get("completed") or {}
+    savepoint = (answer.get("latest") or {}).get("savepoint") or {}
     durations = answer.get("summary", {}).get("end_to_end_duration", {}) if counts["completed"] else {}
     return Checkpoints(
         completed=counts["completed"],
@@ -125,7 +154,16 @@ def parse_checkpoints(answer: Mapping[str, Any]) -> Checkpoints:
         latest_duration_ms=latest.get("end_to_end_duration"),
         duration_p50_ms=durations.get("p50"),
         duration_p99_ms=durations.get("p99"),
+        savepoint_ms=savepoint.get("trigger_timestamp"),
+        savepoint_path=savepoint.get("external_path"),
     )
+
+
+def parse_restored(answer: Mapping[str, Any]) -> str | None:
+    """The path that was restored, from `/jobs/<id>/checkpoints`."""
+    restored = (answer.get("latest") or {}).get("restored") or {}
+    path = restored.get("external_path")
+    return str(path) if path else None
 
 
 def parse_backpressure(name: str, answer: Mapping[str, Any]) -> Backpressure | None:

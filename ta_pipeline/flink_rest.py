@@ -17,12 +17,16 @@ from ta_pipeline.flink_answers import (
     ENDED,
     Backpressure,
     Checkpoints,
+    Failure,
     JobSummary,
+    TaskMetric,
     Vertex,
     parse_backpressure,
     parse_checkpoints,
     parse_exception,
+    parse_failures,
     parse_jobs,
+    parse_restored,
     parse_vertices,
     root_cause,
 )
@@ -30,13 +34,20 @@ from ta_pipeline.flink_answers import (
 TIMEOUT_SECONDS = 10.0
 SAVEPOINT_TIMEOUT_SECONDS = 120.0
 POLL_SECONDS = 0.25
+_TOTALS = ("sum", "min", "max")
 
 
 class FlinkRest:
-    """A client for the REST API at `url`. Every method raises `FlinkError`."""
+    """A client for the REST API at `url`. Every method raises `FlinkError`.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: of the JobManager.
+        timeout_seconds: of one request; default: `TIMEOUT_SECONDS`.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float | None = None) -> None:
         self.url = url.rstrip("/")
+        self._timeout_seconds = timeout_seconds
 
     def overview(self) -> Mapping[str, Any]:
         """Slots, TaskManagers, versions, as Flink gives them."""
@@ -71,6 +82,11 @@ class FlinkRest:
         """The execution configuration of a job as Flink gives it: restart strategy, parallelism, object reuse."""
         return dict(self._get(f"/jobs/{job_id}/config")["execution-config"])
 
+    def settings(self, job_id: str) -> dict[str, str]:
+        """The `TA_*` settings a job of ours was submitted with, as it tells them; no secrets."""
+        found = self.config(job_id).get("user-config", {})
+        return {name: value for name, value in found.items() if name.startswith("TA_")}
+
     def checkpoint_config(self, job_id: str) -> Mapping[str, Any]:
         """The checkpoint configuration of a job as Flink gives it: mode, interval, timeout, storage."""
         return dict(self._get(f"/jobs/{job_id}/checkpoints/config"))
@@ -79,9 +95,17 @@ class FlinkRest:
         """The innermost cause of the newest failure; None when nothing failed."""
         return parse_exception(self._get(f"/jobs/{job_id}/exceptions"))
 
+    def failures(self, job_id: str) -> list[Failure]:
+        """What made the job fail or restart, the newest first, as far as Flink remembers (16 by default)."""
+        return parse_failures(self._get(f"/jobs/{job_id}/exceptions"))
+
     def checkpoints(self, job_id: str) -> Checkpoints:
         """Counts, and the latest completed checkpoint."""
         return parse_checkpoints(self._get(f"/jobs/{job_id}/checkpoints"))
+
+    def restored_from(self, job_id: str) -> str | None:
+        """The savepoint or checkpoint the job last restored; None when it started without state."""
+        return parse_restored(self._get(f"/jobs/{job_id}/checkpoints"))
 
     def restarts(self, job_id: str) -> int:
         """How often the job was restarted."""
@@ -140,6 +164,17 @@ class FlinkRest:
             time.sleep(POLL_SECONDS)
         return job.state
 
+    def task_metrics(self, job_id: str, tasks: Iterable[Vertex], suffixes: Iterable[str]) -> list[TaskMetric]:
+        """Metrics of these tasks by the ends of their names, over the subtasks of each; not every task has each."""
+        wanted = tuple(suffixes)
+        found: list[TaskMetric] = []
+        for task in tasks:
+            path = f"/jobs/{job_id}/vertices/{task.id}/subtasks/metrics"
+            names = [item["id"] for item in self._get(path) if item["id"].endswith(wanted)]
+            answer = self._get(path, get=",".join(names), agg="sum,min,max") if names else ()
+            found += [TaskMetric(task.name, item["id"], *(float(item[key]) for key in _TOTALS)) for item in answer]
+        return found
+
     def _sums(self, job_id: str, label: Callable[[str], str | None]) -> dict[str, float]:
         """Sums over tasks and subtasks of every metric that has a label, by label."""
         sums: dict[str, float] = {}
@@ -173,10 +208,11 @@ class FlinkRest:
         return self._call("GET", path, params=query)
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        timeout_seconds = self._timeout_seconds or TIMEOUT_SECONDS
         try:
-            response = requests.request(method, self.url + path, timeout=TIMEOUT_SECONDS, **arguments)
+            response = requests.request(method, self.url + path, timeout=timeout_seconds, **arguments)
         except requests.ReadTimeout:
-            raise FlinkError(f"Flink did not answer {method} {self.url}{path} within {TIMEOUT_SECONDS:g} s") from None
+            raise FlinkError(f"Flink did not answer {method} {self.url}{path} within {timeout_seconds:g} s") from None
         except requests.RequestException:
             raise FlinkError(
                 f"Flink cannot be reached at {self.url} (TA_FLINK_REST_URL); is it up (`ta status`)?"

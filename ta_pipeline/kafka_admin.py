@@ -20,6 +20,7 @@ from ta_pipeline.settings import Settings
 DAY_MS = 86_400_000
 TIMEOUT_SECONDS = 15.0
 PARTITIONS = 1
+REPLAY_MARK = ".replay."
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,37 @@ def create_topics(settings: Settings, topics: Iterable[Topic]) -> None:
     admin = _admin(settings)
     for name, future in admin.create_topics(new, operation_timeout=TIMEOUT_SECONDS).items():
         _result(f"topic {name}", future, fine=KafkaError.TOPIC_ALREADY_EXISTS)
+
+
+def topic_names(settings: Settings) -> list[str]:
+    """Every topic of the broker, by name.
+
+    Raises:
+        KafkaSetupError: the broker cannot be reached.
+    """
+    admin = _admin(settings)
+    try:
+        return sorted(admin.list_topics(timeout=TIMEOUT_SECONDS).topics)
+    except KafkaException as error:
+        raise _unreachable(settings, error) from None
+
+
+def delete_topics(settings: Settings, names: Iterable[str]) -> None:
+    """Delete topics of a replay; one that is gone is fine.
+
+    Raises:
+        KafkaSetupError: one is no replay's, and nothing was deleted; or the broker cannot be reached or refuses.
+    """
+    wanted = list(names)
+    if production := [name for name in wanted if REPLAY_MARK not in name]:
+        raise KafkaSetupError(
+            f"{production[0]} is no topic of a replay (<topic>{REPLAY_MARK}<id>): it is never deleted"
+        )
+    if not wanted:
+        return
+    admin = _admin(settings)
+    for name, future in admin.delete_topics(wanted, operation_timeout=TIMEOUT_SECONDS).items():
+        _result(f"to delete topic {name}", future, fine=KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
 def broker_config(settings: Settings) -> dict[str, str]:

@@ -118,12 +118,15 @@ class RecentLatency:
             recorder = self._recorders[step] = LatencyRecorder()
         recorder.add(ms)
 
-    def summary(self, now_ms: int) -> LatencySummary:
-        """What was recorded in the window that ends now."""
-        self._forget(now_ms // self._step_ms)
+    def summary(self, now_ms: int, within_ms: int | None = None) -> LatencySummary:
+        """What was recorded in the window that ends now; `within_ms` looks at its newest part only."""
+        step = now_ms // self._step_ms
+        self._forget(step)
+        parts = self._parts if within_ms is None else within_ms // self._step_ms
         merged = LatencyRecorder()
-        for recorder in self._recorders.values():
-            merged.merge(recorder)
+        for recorded_in, recorder in self._recorders.items():
+            if recorded_in > step - parts:
+                merged.merge(recorder)
         return merged.summary()
 
     def _forget(self, step: int) -> None:

@@ -1,7 +1,8 @@
 """`ta probe`: is what comes out fast, complete and without duplicates? Seen from where a strategy reads.
 
 `Probe` only counts: it is fed with decoded records and the time they came. `probe` reads Kafka and feeds it. Memory
-is bounded: keys are remembered for ten minutes (duplicates) or until they can be judged (gaps).
+is bounded: keys are remembered for ten minutes (duplicates on the final topics), two (on the live one, which has many
+more), or until they can be judged (gaps).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ MARGIN_MS = 5_000
 GRACE_MS = 2_000
 """Bars and signals are two transactions that commit one after the other: a signal may be seen this long before."""
 REMEMBER_MS = 600_000
+LIVE_REMEMBER_MS = 120_000
+"""A job that restarts repeats what is younger than its last checkpoint."""
 EXAMPLES = 5
 _WINDOW_MS = 1_000
 _TAKE_SECONDS = 0.1
@@ -46,7 +49,8 @@ class Probe:
         self._started_ms = started_ms
         self._final_within_ms = final_within_ms
         self._grace_ms = grace_ms
-        self._live, self._final, self._final_1m, self._bars = _Path(), _Path(), _Path(), _Path()
+        self._live = _Path(LIVE_REMEMBER_MS)
+        self._final, self._final_1m, self._bars = _Path(), _Path(), _Path()
         self._revised = 0
         self._newest_seq: dict[tuple[str, str], int] = {}
         self._backwards = _Tally()
@@ -63,14 +67,16 @@ class Probe:
         closes_within_ms = _WINDOW_MS + max(settings.max_out_of_orderness_ms, settings.bar_close_timeout_ms)
         return cls(started_ms, closes_within_ms + settings.checkpoint_interval_ms + MARGIN_MS)
 
-    def take(self, channel: Channel, record: Record, now_ms: int) -> None:
-        """Take in one record that came at `now_ms`; other channels than bars, signals and live are left out.
+    def take(self, channel: Channel, record: Record, now_ms: int) -> Head | None:
+        """Take in one record that came at `now_ms`; returns its head.
+
+        Other channels than bars, signals and live are left out: None.
 
         Raises:
             BadRecordError: a time in it cannot be read; nothing was taken in.
         """
         if channel not in {"bars", "signals", "live"}:
-            return
+            return None
         head = head_of(record)
         self._newest_event[head.symbol] = max(head.last_event_ms, self._newest_event.get(head.symbol, 0))
         self._no_bar.judge(now_ms)
@@ -81,6 +87,7 @@ class Probe:
             self._take_bar(head, now_ms)
         else:
             self._take_signal(head, now_ms)
+        return head
 
     def undecodable(self, reason: str) -> None:
         """A record could not be read."""
@@ -154,12 +161,12 @@ class Probe:
 class _Path:
     """One path's counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, remember_ms: int = REMEMBER_MS) -> None:
         self.latency = LatencyRecorder()
         self._records = 0
         self._duplicates = 0
         self._symbols: set[str] = set()
-        self._seen = _Remembered()
+        self._seen = _Remembered(remember_ms)
 
     def take(self, head: Head, now_ms: int) -> None:
         self._records += 1
@@ -173,23 +180,28 @@ class _Path:
 
 
 class _Remembered:
-    """Keys seen in the last `REMEMBER_MS`, or up to twice as long: two generations that take turns."""
+    """Keys seen in the last `remember_ms`, or up to twice as long: two generations that take turns.
 
-    def __init__(self) -> None:
-        self._current: set[Hashable] = set()
-        self._previous: set[Hashable] = set()
+    Their hashes, which take a third of the room; that two of ten million share one has a chance of 1 in 370,000.
+    """
+
+    def __init__(self, remember_ms: int = REMEMBER_MS) -> None:
+        self._remember_ms = remember_ms
+        self._current: set[int] = set()
+        self._previous: set[int] = set()
         self._since_ms: int | None = None
 
     def add(self, key: Hashable, now_ms: int) -> bool:
         """Remember a key; False when it was known."""
-        if self._since_ms is None or now_ms - self._since_ms >= REMEMBER_MS:
+        if self._since_ms is None or now_ms - self._since_ms >= self._remember_ms:
             self._previous, self._current, self._since_ms = self._current, set(), now_ms
         known = key in self
-        self._current.add(key)
+        self._current.add(hash(key))
         return not known
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._current or key in self._previous
+        number = hash(key)
+        return number in self._current or number in self._previous
 
 
 class _Tally:

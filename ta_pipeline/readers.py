@@ -1,8 +1,8 @@
 """Readers of the output topics: final ones see committed records only, the live one sees every record at once.
 
 A reader assigns its partitions itself and commits nothing, so it leaves no consumer group behind and never shares
-records with another reader. Partitions added while it runs are not read: start a new one. A broker that goes away is
-waited for (librdkafka reconnects); meanwhile `trouble` says what is wrong.
+records with another reader. Partitions added while it runs are not read: start a new one (`has_grown`). A broker that
+goes away is waited for (librdkafka reconnects); meanwhile `trouble` says what is wrong.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.kafka_config import ConfigValue, client_config
@@ -78,6 +79,7 @@ class OutputReader:
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         self._settings = settings
+        self._topics = tuple(topics)
         self._timeout_seconds = timeout_seconds
         self._trouble: tuple[float, str] | None = None
         config: dict[str, ConfigValue] = {
@@ -114,6 +116,17 @@ class OutputReader:
     def positions(self) -> dict[tuple[str, int], int]:
         """Offset of the next record of each (topic, partition), as far as `read` has returned them."""
         return dict(self._next)
+
+    def has_grown(self) -> bool:
+        """Whether the topics have partitions by now that this reader does not read; not, where nobody says."""
+        # A client of its own: asking the consumer waits for ever while another thread polls it.
+        admin = AdminClient(client_config(self._settings, log_level=0))
+        try:
+            present = admin.list_topics(timeout=self._timeout_seconds).topics
+        except KafkaException:
+            return False
+        found = {(topic, number) for topic in self._topics if topic in present for number in present[topic].partitions}
+        return not found <= self._next.keys()
 
     def read(self, timeout_seconds: float = _POLL_SECONDS, max_records: int = _BATCH) -> list[Arrival]:
         """What has come; waits for the first record, at most `timeout_seconds`.

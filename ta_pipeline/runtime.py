@@ -44,20 +44,72 @@ class JobStatus:
     """The newest failure's innermost cause; None when there was none."""
 
 
+@dataclass(frozen=True)
+class SavedPoint:
+    """A savepoint or a retained checkpoint."""
+
+    path: str
+    at_ms: int
+    """When it was triggered, epoch milliseconds."""
+    is_savepoint: bool
+
+
+class Prepared(Protocol):
+    """A job that is planned and not started: `JobRuntime.prepare` gives it, `JobRuntime.deploy` uses it up."""
+
+    def start(self, restore_from: str | None) -> str:
+        """Start it; returns the job's id."""
+        ...
+
+    def discard(self) -> None:
+        """Give it up; fine to call again."""
+        ...
+
+
 class JobRuntime(Protocol):
     """Deploys the job, watches it, takes it down with its state. All calls block; each raises `FlinkError`."""
 
-    def deploy(self, *, restore_from: str | None = None, report: Report = ...) -> Deployment:
+    name: str
+    """Of the job on its cluster."""
+
+    def prepare(self, *, report: Report = ...) -> Prepared:
+        """Do what takes long ahead of `deploy`; whatever runs is left alone."""
+        ...
+
+    def deploy(
+        self,
+        *,
+        restore_from: str | None = None,
+        prepared: Prepared | None = None,
+        interrupt_others: bool = False,
+        timeout_seconds: float | None = None,
+        report: Report = ...,
+    ) -> Deployment:
         """Submit the job and return when it is RUNNING with a completed checkpoint.
 
         Args:
             restore_from: a savepoint or retained checkpoint; None starts without state.
+            prepared: of `prepare`; it is used up.
+            interrupt_others: other jobs on the same cluster may be restarted for it.
+            timeout_seconds: from the submission to the first completed checkpoint; None: the runtime's own.
             report: told of each step.
         """
         ...
 
+    def await_checkpoint(self, job_id: str, report: Report = ..., timeout_seconds: float | None = None) -> None:
+        """Return when a job that was submitted is RUNNING with a completed checkpoint."""
+        ...
+
     def status(self) -> list[JobStatus]:
         """Every job of this deployment that has not ended; empty when nothing runs."""
+        ...
+
+    def newest_job_id(self) -> str | None:
+        """The newest job of this name, whether it runs or has ended; None when there is none."""
+        ...
+
+    def settings_of(self, job_id: str) -> dict[str, str]:
+        """The `TA_*` settings a job was deployed with, as it tells them itself; no secrets."""
         ...
 
     def savepoint(self) -> str:
@@ -74,6 +126,10 @@ class JobRuntime(Protocol):
 
     def cancel(self) -> None:
         """End the job where it stands, without a savepoint; one that does not run is fine."""
+        ...
+
+    def last_state(self, job_id: str) -> SavedPoint | None:
+        """The newest savepoint or retained checkpoint of a job, which may have ended; None when there is none."""
         ...
 
     def rollback(self, savepoint: str, *, report: Report = ...) -> Deployment:

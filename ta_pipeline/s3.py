@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ta_pipeline.errors import TaError
+from ta_pipeline.errors import S3Error
 from ta_pipeline.settings import Settings
 
 
-class S3Error(TaError):
-    """S3 refused a request or could not be reached; the message names the bucket or object."""
+@dataclass(frozen=True)
+class StoredObject:
+    """One object: its key within the bucket, its size in bytes, and when it was last written (UTC)."""
+
+    key: str
+    bytes: int
+    modified: datetime
 
 
-def s3_client(settings: Settings) -> Any:
-    """A boto3 S3 client for `TA_S3_*`."""
+def s3_client(settings: Settings, *, connect_seconds: float = 5, read_seconds: float = 30, retries: int = 3) -> Any:
+    """A boto3 S3 client for `TA_S3_*`; how long one attempt may take, and how often it is repeated."""
     return boto3.client(
         "s3",
         endpoint_url=settings.s3_endpoint,
@@ -28,9 +35,9 @@ def s3_client(settings: Settings) -> Any:
         use_ssl=settings.s3_secure,
         config=Config(
             s3={"addressing_style": "path" if settings.s3_path_style else "virtual"},
-            connect_timeout=5,
-            read_timeout=30,
-            retries={"max_attempts": 3, "mode": "standard"},
+            connect_timeout=connect_seconds,
+            read_timeout=read_seconds,
+            retries={"max_attempts": retries, "mode": "standard"},
             # Newer checksum trailers are not understood by every S3-compatible store.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -79,9 +86,105 @@ def list_keys(client: Any, uri: str) -> list[str]:
     Raises:
         S3Error: the store refused, or cannot be reached.
     """
+    return [stored.key for stored in list_objects(client, uri)]
+
+
+def list_objects(client: Any, uri: str) -> list[StoredObject]:
+    """All objects under `uri` (`s3a://bucket/prefix`), by key.
+
+    Raises:
+        S3Error: the store refused, or cannot be reached.
+    """
     bucket, prefix = split_uri(uri)
     try:
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        return sorted(item["Key"] for page in pages for item in page.get("Contents", []))
+        found = [
+            StoredObject(item["Key"], int(item["Size"]), item["LastModified"].astimezone(UTC))
+            for page in pages
+            for item in page.get("Contents", [])
+        ]
     except (ClientError, BotoCoreError) as error:
         raise S3Error(f"S3 could not list {uri}: {error}") from None
+    return sorted(found, key=lambda stored: stored.key)
+
+
+def read_object(client: Any, uri: str) -> bytes:
+    """The content of one object.
+
+    Raises:
+        S3Error: there is none, the store refused, or it cannot be reached.
+    """
+    bucket, key = split_uri(uri)
+    try:
+        return bytes(client.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except (ClientError, BotoCoreError) as error:
+        raise S3Error(f"S3 could not read {uri}: {error}") from None
+
+
+def read_head(client: Any, uri: str, limit: int) -> tuple[bytes, int]:
+    """The first bytes of one object, and how many it has in all.
+
+    Args:
+        client: of `s3_client`.
+        uri: `s3a://bucket/key`.
+        limit: how many bytes to read at most.
+
+    Raises:
+        S3Error: there is none, the store refused, or it cannot be reached.
+    """
+    bucket, key = split_uri(uri)
+    try:
+        answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{limit - 1}")
+        content = bytes(answer["Body"].read())
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") == "InvalidRange":
+            return b"", 0  # it is empty
+        raise S3Error(f"S3 could not read {uri}: {error}") from None
+    except BotoCoreError as error:
+        raise S3Error(f"S3 could not read {uri}: {error}") from None
+    _, _, size = str(answer.get("ContentRange", "")).partition("/")
+    return content, int(size) if size.isdigit() else len(content)
+
+
+def object_exists(client: Any, uri: str) -> bool:
+    """Whether there is such an object.
+
+    Raises:
+        S3Error: the store refused, or cannot be reached: then nobody knows.
+    """
+    bucket, key = split_uri(uri)
+    try:
+        client.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in {"404", "NoSuchKey", "NotFound"}:
+            return False
+        raise S3Error(f"S3 refused {uri}: {error}") from None
+    except BotoCoreError as error:
+        raise S3Error(f"S3 cannot be reached for {uri}: {error}") from None
+    return True
+
+
+def write_object(client: Any, uri: str, content: bytes) -> None:
+    """Write one object, at once or not at all.
+
+    Raises:
+        S3Error: the store refused, or cannot be reached.
+    """
+    bucket, key = split_uri(uri)
+    try:
+        client.put_object(Bucket=bucket, Key=key, Body=content)
+    except (ClientError, BotoCoreError) as error:
+        raise S3Error(f"S3 could not write {uri}: {error}") from None
+
+
+def delete_object(client: Any, uri: str) -> None:
+    """Delete one object; one that is gone is fine.
+
+    Raises:
+        S3Error: the store refused, or cannot be reached.
+    """
+    bucket, key = split_uri(uri)
+    try:
+        client.delete_object(Bucket=bucket, Key=key)
+    except (ClientError, BotoCoreError) as error:
+        raise S3Error(f"S3 could not delete {uri}: {error}") from None

@@ -26,6 +26,7 @@ DIRECTORY = Path(__file__).resolve().parents[1] / "schema" / "avro"
 COMPATIBILITY = "BACKWARD"
 TIMEOUT_SECONDS = 10
 _NOT_FOUND = {404, 40401, 40402, 40403}
+_NO_LEVEL = {404, 40401, 40408}
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,21 @@ def declared_subjects(settings: Settings) -> tuple[Subject, ...]:
     }
     if settings.status_topic:
         files[settings.status_topic] = "TaStatus"
-    return tuple(Subject(f"{topic}-value", read_schema(name)) for topic, name in files.items())
+    directory = Path(settings.schema_dir) if settings.schema_dir else DIRECTORY
+    return tuple(Subject(f"{topic}-value", read_schema(name, directory)) for topic, name in files.items())
 
 
-def read_schema(name: str) -> str:
-    """The Avro schema `schema/avro/<name>.avsc` as compact JSON text."""
-    return json.dumps(json.loads((DIRECTORY / f"{name}.avsc").read_text(encoding="utf-8")), separators=(",", ":"))
+def read_schema(name: str, directory: Path = DIRECTORY) -> str:
+    """The Avro schema `<directory>/<name>.avsc` as compact JSON text.
+
+    Raises:
+        SchemaError: the file is not there, or is no JSON.
+    """
+    path = directory / f"{name}.avsc"
+    try:
+        return json.dumps(json.loads(path.read_text(encoding="utf-8")), separators=(",", ":"))
+    except (OSError, ValueError) as error:
+        raise SchemaError(f"{path} (TA_SCHEMA_DIR) is not a schema that can be read: {error}") from None
 
 
 def registry_client(settings: Settings) -> SchemaRegistryClient:
@@ -156,6 +166,31 @@ def ensure_schemas(settings: Settings, subjects: Iterable[Subject] | None = None
     plans = plan_schemas(settings, subjects)
     with registry_client(settings) as client:
         return [plan if plan.action == "unchanged" else _register(settings, client, plan) for plan in plans]
+
+
+def wrong_compatibility(settings: Settings, subjects: Iterable[str]) -> list[str]:
+    """Subjects whose compatibility in the registry is not BACKWARD, as text; empty when all are.
+
+    Raises:
+        SchemaError: the registry cannot be asked.
+    """
+    problems = []
+    with registry_client(settings) as client:
+        for name in subjects:
+            with _asking(settings, name):
+                level = _compatibility(client, name)
+            if level != COMPATIBILITY:
+                problems.append(f"{name}: its compatibility is {level or 'not set'}, declared {COMPATIBILITY}")
+    return problems
+
+
+def _compatibility(client: SchemaRegistryClient, name: str) -> str | None:
+    try:
+        return str(client.get_compatibility(name))
+    except SchemaRegistryError as error:
+        if {error.http_status_code, error.error_code} & _NO_LEVEL:
+            return None
+        raise
 
 
 def _register(settings: Settings, client: SchemaRegistryClient, plan: SubjectPlan) -> SubjectPlan:

@@ -73,8 +73,7 @@ class Sessions:
         if self.kind == "extended":
             next_day = day + timedelta(days=1)
             return SessionBounds(_new_york_ms(day, _EXTENDED_START), _new_york_ms(next_day, _EXTENDED_START))
-        hours = self._exchange_hours(day)
-        return SessionBounds(_ms(hours[0]), _ms(hours[1])) if hours else None
+        return self.regular_hours(day)
 
     def is_open(self, now_ms: int) -> bool:
         """Whether trades are to be expected now: what an alert asks before it calls silence a fault.
@@ -92,6 +91,14 @@ class Sessions:
         if self.kind == "regular":
             return hours[0] <= now < hours[1]
         return datetime.combine(day, _EXTENDED_START, NEW_YORK) <= now < hours[1] + _AFTER_HOURS
+
+    def regular_hours(self, day: date) -> SessionBounds | None:
+        """Open and close of the exchange on `day` of New York, early closes included.
+
+        None when it does not open that day, and for `utc_day`: what trades around the clock has no exchange's hours.
+        """
+        hours = None if self.kind == "utc_day" else self._exchange_hours(day)
+        return SessionBounds(_ms(hours[0]), _ms(hours[1])) if hours else None
 
     def _span_of(self, ms: int) -> tuple[int, int, int | None]:
         """The longest span around `ms` that this computes at once, and its session."""

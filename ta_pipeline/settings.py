@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ta_pipeline.errors import SettingsError
 
 PREFIX = "TA_"
+_AROUND_THE_JOB = frozenset({"probe_url", "alert_reminder_minutes"})
+"""Read by what watches the job, never by the job: a change of them is no change of the job."""
 TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
@@ -70,6 +72,16 @@ class Settings(BaseSettings):
     savepoint_dir: str = Field(
         "s3a://flink-checkpoints/torghut/technical-analysis/savepoints", description="URI of the savepoints"
     )
+    savepoint_interval_hours: int = Field(6, ge=1, le=168, description="a scheduled savepoint is due at this age")
+    savepoints_kept: int = Field(
+        12, ge=1, description="newest savepoints that retention leaves, beside the needed ones"
+    )
+    revision_dir: str = Field(
+        "s3a://flink-checkpoints/torghut/technical-analysis/revisions", description="URI of the record of rollouts"
+    )
+    replay_dir: str = Field(
+        "s3a://flink-checkpoints/torghut/technical-analysis/replays", description="URI of the verdicts of replays"
+    )
     restart_strategy: Literal["exponential-delay", "fixed-delay"] = Field(
         "exponential-delay", description="exponential-delay: 1 s to 30 s, reset after 10 quiet minutes; fixed: 5 x 5 s"
     )
@@ -100,6 +112,11 @@ class Settings(BaseSettings):
     input_field_case: Literal["snake", "camel"] = Field("snake", description="ingest_ts or ingestTs")
     output_format: Literal["json", "avro-confluent"] = Field("json", description="format of the output topics")
 
+    # replay
+    recordings_dir: str = Field(
+        "", description="folder of recordings, <symbol>_<yyyymmdd>_{trades,quotes}.jsonl.gz; empty: none"
+    )
+
     # S3
     s3_endpoint: str = Field("http://127.0.0.1:19000", description="S3 endpoint URL")
     s3_path_style: bool = Field(True, description="bucket in the path instead of the host name")
@@ -113,6 +130,8 @@ class Settings(BaseSettings):
     )
     schema_registry_username: str = Field("", description="registry user")
     schema_registry_password: SecretStr = Field(SecretStr(""), description="registry password")
+
+    schema_dir: str = Field("", description="folder of Avro schemas; empty: the repository's schema/avro")
 
     # ClickHouse
     clickhouse_url: str = Field("", description="http://host:8123; empty turns the table path off")
@@ -129,6 +148,11 @@ class Settings(BaseSettings):
     k8s_namespace: str = Field("torghut", description="Kubernetes namespace")
     k8s_deployment: str = Field("torghut-ta", description="name of the FlinkDeployment")
     image: str = Field("", description="image of the job (kubernetes)")
+
+    # monitoring
+    probe_url: str = Field("http://127.0.0.1:19251", description="the probe that runs all the time")
+    alert_webhook_url: SecretStr = Field(SecretStr(""), description="alerts are posted here as JSON; empty: log only")
+    alert_reminder_minutes: int = Field(30, ge=1, description="an incident that is still open is told again after this")
 
     @field_validator(
         "trades_topic", "quotes_topic", "bars_1m_topic", "status_in_topic", "clock_topic",
@@ -181,6 +205,13 @@ class Settings(BaseSettings):
         topics = [self.bars_topic, self.signals_topic, self.live_topic, self.rejects_topic, self.late_topic]
         return (*topics, self.status_topic) if self.status_topic else tuple(topics)
 
+    def public(self) -> dict[str, str]:
+        """The job's settings that are no secrets, as `TA_*`: what a revision records and a running job tells."""
+        values = {name: getattr(self, name) for name in type(self).model_fields if name not in _AROUND_THE_JOB}
+        return {
+            PREFIX + name.upper(): text_of(value) for name, value in values.items() if not isinstance(value, SecretStr)
+        }
+
     def without_secrets(self, text: str) -> str:
         """`text` with the value of every secret setting replaced: for what other programs print."""
         for name in type(self).model_fields:
@@ -188,6 +219,13 @@ class Settings(BaseSettings):
             if isinstance(value, SecretStr) and value.get_secret_value():
                 text = text.replace(value.get_secret_value(), "**********")
         return text
+
+
+def text_of(value: object) -> str:
+    """The value of a setting as its variable has it; a secret in the clear."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def load_settings(**overrides: Any) -> Settings:

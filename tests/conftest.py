@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from rich.console import Console
 
+from tests.proofs import Say
 from tests.stack import PORT_OFFSET, RunningStack, running_stack
 
 # Where things lie, not how they behave.
@@ -31,6 +33,17 @@ def stack(_no_settings_of_the_user: None) -> Iterator[RunningStack]:
     """The session's local stack: started when the first test asks for it, stopped when the session ends."""
     with running_stack() as running:
         yield running
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    """Put a measured figure on the terminal."""
+
+    def to_terminal(text: str) -> None:
+        with capsys.disabled():
+            Console().print(f"\n  {text}", highlight=False, soft_wrap=True)
+
+    return to_terminal
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -30,7 +30,7 @@ from ta_pipeline.schema_registry import ensure_schemas
 from ta_pipeline.settings import PREFIX, Settings, load_settings
 
 PORT_OFFSET = "TA_TEST_PORT_OFFSET"
-DEFAULT_OFFSET = "2000"  # above the ports of one stack, which span 1,170
+DEFAULT_OFFSET = "2000"  # above the ports of one stack, which span 1,171
 CLICKHOUSE_PASSWORD = "the password of the test session"  # noqa: S105 - of a stack that lives for minutes
 LOCK_SECONDS = 240.0
 POLL_SECONDS = 0.05
@@ -58,12 +58,13 @@ class RunningStack:
         """Ports and directories."""
         return self.stack.local
 
-    def own_settings(self, *, schemas: bool = False, **overrides: Any) -> Settings:
+    def own_settings(self, *, topics: bool = True, schemas: bool = False, **overrides: Any) -> Settings:
         """Settings under which a test is alone: its own topics (which exist), groups, jobs and checkpoints.
 
         The clock's topic stays the stack's, because that one ticks.
 
         Args:
+            topics: make the topics.
             schemas: register the schemas of the topics too.
             overrides: further settings, by field name.
         """
@@ -81,9 +82,12 @@ class RunningStack:
             "k8s_deployment": f"{self.settings.k8s_deployment}-{token}",
             "checkpoint_dir": f"{self.settings.checkpoint_dir}/{token}",
             "savepoint_dir": f"{self.settings.savepoint_dir}/{token}",
+            "revision_dir": f"{self.settings.revision_dir}/{token}",
+            "replay_dir": f"{self.settings.replay_dir}/{token}",
         }
         settings = load_settings(**{**own, **overrides})
-        ensure_topics(settings)
+        if topics:
+            ensure_topics(settings)
         if schemas:
             ensure_schemas(settings)
         return settings

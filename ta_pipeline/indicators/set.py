@@ -28,10 +28,19 @@ from ta_pipeline.sessions import Sessions
 
 VERSION = 2
 """Layout version of the bytes; each indicator's dump has its own beside it."""
+LOADS: tuple[int, ...] = ()
+"""Older layouts that `IndicatorSet.from_bytes` reads too."""
 
 Timeframe = Literal["1s", "1m"]
 
 _TIMEFRAME_MS: dict[str, int] = {"1s": 1_000, "1m": 60_000}
+_EVERY: tuple[type[Indicator], ...] = (Macd, Rsi, Bollinger, SessionVwap, RollingVwap, RealizedVol)
+_PARTS: dict[Timeframe, tuple[type[Indicator], ...]] = {"1s": _EVERY, "1m": (*_EVERY, RealizedVolBars)}
+
+
+def part_versions(timeframe: Timeframe) -> dict[str, int]:
+    """The indicators of a timeframe by the names of their classes, and the version of each one's dump."""
+    return {part.__name__: part.VERSION for part in _PARTS[timeframe]}
 
 
 class Values(NamedTuple):
@@ -179,7 +188,7 @@ class IndicatorSet:
         if not data or len(data) % 8:
             raise StateVersionError(f"indicator state has {len(data)} bytes; it is a list of 8-byte numbers")
         numbers = array("d", _little_endian(data))
-        if numbers[0] != VERSION:
+        if numbers[0] not in {VERSION, *LOADS}:
             raise StateVersionError(
                 f"indicator state has layout version {numbers[0]:g}; this code reads version {VERSION}: "
                 "run the code that wrote it, or start without state"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 from ta_pipeline.errors import StateVersionError
 
@@ -19,6 +19,8 @@ Columns: TypeAlias = "tuple[array[float], ...]"
 class Indicator:
     """What all indicators share: their state is in their slots."""
 
+    VERSION: ClassVar[int]
+    """Of the dump, which begins with it."""
     __slots__ = ()
 
     def dump_to(self, head: list[float]) -> Columns:

@@ -20,6 +20,7 @@ from ta_pipeline.local.flink_logging import JOB_TEMPLATE, LOG4J
 from ta_pipeline.local.jars import jar_digest
 from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.local.probes import answers
+from ta_pipeline.local.releases import link_of
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings
 from ta_pipeline.settings import Settings
 
@@ -41,8 +42,14 @@ def flink_command() -> Path:
     return distribution() / "bin" / "flink"
 
 
-def flink_environment(local: LocalSettings, java: Path) -> dict[str, str]:
-    """What Flink's scripts read: where this stack's configuration and jars are, and which Python the job gets."""
+def flink_environment(local: LocalSettings, java: Path, code: Path = REPOSITORY) -> dict[str, str]:
+    """What Flink's scripts read: where this stack's configuration and jars are, and which Python and code the job gets.
+
+    Args:
+        local: the stack.
+        java: a Java 17.
+        code: the folder that holds `flink/` and `ta_pipeline/`.
+    """
     home = local.dir / "flink"
     python_bin = str(Path(sys.executable).parent)
     return {
@@ -56,7 +63,7 @@ def flink_environment(local: LocalSettings, java: Path) -> dict[str, str]:
         "FLINK_IDENT_STRING": "ta",
         # Thread mode looks for pemja beside the first `python` on PATH.
         "PATH": os.pathsep.join([python_bin, os.environ.get("PATH", os.defpath)]),
-        "PYTHONPATH": str(REPOSITORY),
+        "PYTHONPATH": str(code),
     }
 
 
@@ -101,7 +108,7 @@ def taskmanager(local: LocalSettings, settings: Settings, java: Path) -> Compone
             "taskmanager_query_port": local.taskmanager_query_port,
             "taskmanager_metrics_port": local.taskmanager_metrics_port,
         },
-        environment=flink_environment(local, java),
+        environment=flink_environment(local, java, link_of(local)),
         files=_files(local, settings),
         depends_on=_jar_digest(local),
         prepare=lambda: _lay_out(local, home),

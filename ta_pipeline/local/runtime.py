@@ -7,28 +7,25 @@ is RUNNING with a completed checkpoint, and fails with the exception that Flink 
 from __future__ import annotations
 
 import contextlib
-import os
-import re
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from ta_pipeline.errors import FlinkError
+from ta_pipeline.errors import DeployError, FlinkError, StackError
 from ta_pipeline.flink_answers import JobSummary
 from ta_pipeline.flink_rest import FlinkRest
-from ta_pipeline.local.flink import flink_command, flink_environment
-from ta_pipeline.local.java import java_home
+from ta_pipeline.local.releases import Release, activate, active, make_release
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_settings
-from ta_pipeline.runtime import Deployment, JobStatus, Report
+from ta_pipeline.local.submission import Client
+from ta_pipeline.local.supervisor import Supervisor
+from ta_pipeline.retained import newest_checkpoint, newest_savepoint
+from ta_pipeline.runtime import Deployment, JobStatus, Prepared, Report, SavedPoint
 from ta_pipeline.settings import Settings
 
-SUBMIT_TIMEOUT_SECONDS = 180
-POLL_SECONDS = 0.5
-LAUNCHES = 3
-# PyFlink's gateway does not always come up on a busy machine; nothing was submitted then.
-_LAUNCH_FAILED = ("Answer from Java side is empty", "Error while obtaining a new communication channel")
-_JOB_ID = re.compile(r"JobID ([0-9a-f]{32})")
-_TAIL_LINES = 12
+POLL_SECONDS = 0.25
+FRUITLESS_RESTARTS = 3
+"""A job that fails so often without a checkpoint will not get there: waiting longer only keeps the stream down."""
+TASKMANAGER = "taskmanager"
 
 
 class LocalRuntime:
@@ -42,6 +39,7 @@ class LocalRuntime:
         name: the job's name on the cluster; default: `TA_K8S_DEPLOYMENT`.
         timeout_seconds: from the submission to the first completed checkpoint.
         local: where the cluster's configuration lies.
+        code: the folder with `flink/` and `ta_pipeline/` that runs; a release of it is made.
     """
 
     def __init__(
@@ -54,43 +52,93 @@ class LocalRuntime:
         name: str = "",
         timeout_seconds: float = 120.0,
         local: LocalSettings | None = None,
+        code: Path = REPOSITORY,
     ) -> None:
         self._settings = settings
         self._environment = dict(environment)
-        self._program = REPOSITORY / program
+        self._program = program
         self._arguments = tuple(arguments)
+        self._code = code
         self.name = name or settings.k8s_deployment
         self._timeout_seconds = timeout_seconds
         self._local = local or load_local_settings()
         self._rest = FlinkRest(settings.flink_rest_url)
 
-    def deploy(self, *, restore_from: str | None = None, report: Report = lambda _text: None) -> Deployment:
-        """Submit the job and return when it is RUNNING with a completed checkpoint.
+    @property
+    def release(self) -> Release:
+        """The code this runtime deploys, as a release."""
+        return make_release(self._local, self._code)
+
+    def prepare(self, *, report: Report = lambda _text: None) -> Prepared:
+        """Plan the job ahead of `deploy`; whatever runs is left alone.
 
         Raises:
-            FlinkError: a job of this name runs already; the client failed; or the job did not get there in time: it
-                is cancelled, and the message has the exception from Flink.
+            FlinkError: it could not be planned.
         """
-        if running := self._running():
-            raise FlinkError(
-                f"{self.name} is {running[0].state} already (job {running[0].id}); "
-                "`ta job stop` ends it with a savepoint"
-            )
-        started = time.monotonic()
-        report("submitting")
-        job_id = self.submit(restore_from)
+        report("planning")
+        return self._client().prepare()
+
+    def deploy(
+        self,
+        *,
+        restore_from: str | None = None,
+        prepared: Prepared | None = None,
+        interrupt_others: bool = False,
+        timeout_seconds: float | None = None,
+        allow_non_restored: bool = False,
+        report: Report = lambda _text: None,
+    ) -> Deployment:
+        """Submit the job and return when it is RUNNING with a completed checkpoint.
+
+        Args:
+            restore_from: a savepoint or retained checkpoint.
+            prepared: of `prepare`; it is used up.
+            interrupt_others: a new release restarts the TaskManager, and with it whatever else runs there.
+            timeout_seconds: instead of this runtime's.
+            allow_non_restored: leave state behind that the job has no operator for; not for one that is `prepared`.
+            report: told of each step.
+
+        Raises:
+            FlinkError: a job of this name runs already, or the client failed.
+            DeployError: the job did not get there in time: it is cancelled, and the message has the exception from
+                Flink.
+            StackError: the TaskManager could not be restarted for a new release.
+        """
+        try:
+            if running := self._running():
+                raise FlinkError(
+                    f"{self.name} is {running[0].state} already (job {running[0].id}); "
+                    "`ta job stop` ends it with a savepoint"
+                )
+            started = time.monotonic()
+            self._use_release(report, interrupt_others=interrupt_others)
+            report("submitting")
+            job_id = prepared.start(restore_from) if prepared else self._submit(restore_from, allow_non_restored)
+        finally:
+            if prepared:
+                prepared.discard()
         report(f"submitted as {job_id}")
         try:
-            self._await_checkpoint(job_id, started, report)
-        except (FlinkError, KeyboardInterrupt):
+            self.await_checkpoint(job_id, report, timeout_seconds)
+        except BaseException as error:
             with contextlib.suppress(FlinkError):
                 self._rest.cancel(job_id)
+            if isinstance(error, FlinkError):
+                raise DeployError(str(error), job_id) from None
             raise
         return Deployment(job_id, self.name, restore_from, time.monotonic() - started)
 
     def status(self) -> list[JobStatus]:
         """Every job of this name that has not ended."""
         return [self._status(job) for job in self._running()]
+
+    def newest_job_id(self) -> str | None:
+        """As Flink remembers them."""
+        return next((job.id for job in self._rest.jobs() if job.name == self.name), None)
+
+    def settings_of(self, job_id: str) -> dict[str, str]:
+        """As the job tells them over REST."""
+        return self._rest.settings(job_id)
 
     def savepoint(self) -> str:
         """Take a savepoint; the job runs on."""
@@ -99,6 +147,24 @@ class LocalRuntime:
     def stop(self, *, drain: bool = False) -> str:
         """Stop with a savepoint; returns its path."""
         return self._rest.stop_with_savepoint(self._one().id, self._settings.savepoint_dir, drain=drain)
+
+    def last_state(self, job_id: str) -> SavedPoint | None:
+        """As Flink remembers it; when the JobManager has forgotten the job, as it lies in S3."""
+        try:
+            found = self._rest.checkpoints(job_id)
+        except FlinkError:
+            self._rest.overview()  # Flink answers: it has forgotten the job, and that is not the same as being away
+            points = [newest_checkpoint(self._settings, job_id), newest_savepoint(self._settings, job_id)]
+        else:
+            points = [
+                SavedPoint(path, at_ms, is_savepoint)
+                for path, at_ms, is_savepoint in (
+                    (found.latest_path, found.latest_ms, False),
+                    (found.savepoint_path, found.savepoint_ms, True),
+                )
+                if path and at_ms is not None
+            ]
+        return max((point for point in points if point), key=lambda point: point.at_ms, default=None)
 
     def cancel(self) -> None:
         """End every job of this name where it stands; one that does not run is fine."""
@@ -120,31 +186,61 @@ class LocalRuntime:
             raise FlinkError(f"{self.name} does not run at {self._settings.flink_rest_url}; `ta job run` starts it")
         return running[0]
 
-    def submit(self, restore_from: str | None = None) -> str:
+    def submit(self, restore_from: str | None = None, *, allow_non_restored: bool = False) -> str:
         """Hand the job to the cluster and return its id; whether it runs is for `deploy` to find out."""
-        command = ["/usr/bin/env", "bash", str(flink_command()), "run", "--detached"]
-        if restore_from:
-            command += ["--fromSavepoint", restore_from]
-        command += ["--python", str(self._program), *self._arguments]
-        environment = {**os.environ, **self._environment, **flink_environment(self._local, java_home())}
-        for _ in range(LAUNCHES):
-            try:
-                result = subprocess.run(
-                    command, capture_output=True, text=True, check=False, env=environment, cwd=REPOSITORY,
-                    stdin=subprocess.DEVNULL, timeout=SUBMIT_TIMEOUT_SECONDS,
-                )  # fmt: skip
-            except subprocess.TimeoutExpired:
-                raise FlinkError(f"flink run did not return within {SUBMIT_TIMEOUT_SECONDS} s") from None
-            printed = result.stdout + result.stderr
-            if found := _JOB_ID.search(printed):
-                return found.group(1)
-            if not any(sign in printed for sign in _LAUNCH_FAILED):
-                break
-        reason = self._settings.without_secrets(submission_error(printed))
-        raise FlinkError(f"the job was not submitted (exit status {result.returncode}):\n{reason}")
+        self._use_release()
+        return self._submit(restore_from, allow_non_restored)
 
-    def _await_checkpoint(self, job_id: str, started: float, report: Report) -> None:
-        told, asked = "", False
+    def _submit(self, restore_from: str | None, allow_non_restored: bool) -> str:
+        return self._client().submit(restore_from, allow_non_restored=allow_non_restored)
+
+    def _client(self) -> Client:
+        return Client(
+            self._settings, self._environment, self._local,
+            program=self._program, arguments=self._arguments, code=self.release.path,
+        )  # fmt: skip
+
+    def _use_release(self, report: Report = lambda _text: None, *, interrupt_others: bool = False) -> None:
+        """Make tasks import this release from now on."""
+        release, before = self.release, active(self._local)
+        if before == release.digest:
+            return
+        if before is not None:
+            others = [job.name for job in self._rest.jobs() if not job.is_ended]
+            if others and not interrupt_others:
+                raise FlinkError(
+                    f"{', '.join(sorted(set(others)))} runs release {before} of the code, and the code is "
+                    f"{release.digest} now: deploying it would restart the TaskManager under it; stop it first, or "
+                    "roll the new code out"
+                )
+        activate(self._local, release)
+        if before is not None:
+            report(f"restarting the TaskManager with release {release.digest}")
+            self._restart_taskmanager()
+
+    def _restart_taskmanager(self) -> None:
+        Supervisor(self._local.dir).restart_process(TASKMANAGER)
+        deadline = time.monotonic() + self._local.ready_timeout_seconds
+        while not self._rest.overview()["taskmanagers"]:
+            if time.monotonic() > deadline:
+                raise StackError("the TaskManager did not come back; `ta logs taskmanager` says why")
+            time.sleep(POLL_SECONDS)
+
+    def await_checkpoint(
+        self, job_id: str, report: Report = lambda _text: None, timeout_seconds: float | None = None
+    ) -> None:
+        """Return when the job is RUNNING with a completed checkpoint.
+
+        Args:
+            job_id: the job.
+            report: told what it waits for.
+            timeout_seconds: instead of this runtime's.
+
+        Raises:
+            FlinkError: it is not within the time this runtime allows; the message has the exception from Flink.
+        """
+        started, told, asked = time.monotonic(), "", False
+        patience = timeout_seconds or self._timeout_seconds
         while True:
             state = self._rest.job(job_id).state
             if not asked and self._rest.is_running(job_id):
@@ -157,9 +253,11 @@ class LocalRuntime:
                 return
             if state in {"FAILED", "CANCELED", "FINISHED"}:
                 raise FlinkError(f"{self.name} is {state}: {exception or 'Flink names no exception'}")
-            if time.monotonic() - started > self._timeout_seconds:
+            if done == 0 and (failures := self._rest.restarts(job_id)) >= FRUITLESS_RESTARTS:
+                raise FlinkError(f"{self.name} failed {failures} times before its first checkpoint: {exception}")
+            if time.monotonic() - started > patience:
                 raise FlinkError(
-                    f"{self.name} is {state} with {done} checkpoints after {self._timeout_seconds:g} s, so it was "
+                    f"{self.name} is {state} with {done} checkpoints after {patience:g} s, so it was "
                     f"cancelled: {exception or 'Flink reports no exception; is the cluster short of slots or memory?'}"
                 )
             text = f"{state.lower()}, waiting for the first checkpoint" + (f"; {exception}" if exception else "")
@@ -185,15 +283,20 @@ class LocalRuntime:
         )
 
 
-def table_runtime(settings: Settings, environment: Mapping[str, str], local: LocalSettings) -> LocalRuntime:
+def table_runtime(
+    settings: Settings, environment: Mapping[str, str], local: LocalSettings, code: Path = REPOSITORY
+) -> LocalRuntime:
     """The runtime of the table job (flink/table_job.py), which runs beside the job when ClickHouse is configured."""
     name = f"{settings.k8s_deployment}-table"
-    return LocalRuntime(settings, environment, program="flink/table_job.py", name=name, local=local)
+    return LocalRuntime(settings, environment, program="flink/table_job.py", name=name, local=local, code=code)
 
 
-def submission_error(printed: str) -> str:
-    """What matters of a failed client's output: our own error if there is one, the causes, else the last lines."""
-    lines = [line.rstrip() for line in printed.splitlines() if line.strip()]
-    own = [line for line in lines if line.startswith("ta_pipeline.errors.")]
-    causes = [line for line in lines if line.startswith("Caused by:")]
-    return "\n".join(own or causes[-2:] or lines[-_TAIL_LINES:])
+def drill_runtime(
+    settings: Settings, environment: Mapping[str, str], local: LocalSettings, code: Path = REPOSITORY
+) -> LocalRuntime:
+    """The runtime of a restore drill: the job with the state of another one, and none of its transactions.
+
+    Deploy it with `restore_from` and `allow_non_restored`. Group, output topics, transactional prefix, checkpoint
+    folder and name must be the drill's own: `settings` say so, nothing here checks it.
+    """
+    return LocalRuntime(settings, environment, arguments=("--drill",), local=local, code=code)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ta_pipeline import settings as platform
@@ -18,7 +18,7 @@ from ta_pipeline.errors import SettingsError
 
 PREFIX = "TA_LOCAL_"
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMPONENTS = ("kafka", "registry", "s3", "clickhouse", "jobmanager", "taskmanager", "clock")
+COMPONENTS = ("kafka", "registry", "s3", "clickhouse", "jobmanager", "taskmanager", "clock", "probe")
 GROUPS = {"flink": ("jobmanager", "taskmanager")}
 
 
@@ -64,6 +64,9 @@ class LocalSettings(BaseSettings):
     taskmanager_data_port: Port = Field(18_094, description="Flink TaskManager, data between tasks")
     taskmanager_query_port: Port = Field(18_095, description="Flink TaskManager, metric queries of the web UI")
     taskmanager_metrics_port: Port = Field(19_250, description="Flink TaskManager, Prometheus")
+    probe_port: Port = Field(19_251, description="the probe, Prometheus and its report")
+
+    ui_port: Port = Field(13_000, description="Dagster's web interface")
 
     task_slots: int = Field(4, ge=1, le=64, description="slots of the TaskManager")
     kafka_heap_mb: int = Field(512, ge=256, description="Kafka, Java heap")
@@ -84,6 +87,14 @@ class LocalSettings(BaseSettings):
     def ports(self) -> dict[str, int]:
         """Every port by the name of its setting."""
         return {name: getattr(self, name) for name in type(self).model_fields if name.endswith("_port")}
+
+    def variables(self) -> dict[str, str]:
+        """These settings as the `TA_LOCAL_*` variables of a process."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            PREFIX + name.upper(): ",".join(value) if isinstance(value, tuple) else platform.text_of(value)
+            for name, value in values.items()
+        }
 
     def shifted(self, offset: int, directory: Path) -> LocalSettings:
         """A second stack beside this one: all ports plus `offset`, state in `directory`, the same jars."""
@@ -111,13 +122,7 @@ def variables(settings: platform.Settings, names: Iterable[str] | None = None) -
         names: the fields to give; default: all.
     """
     chosen = type(settings).model_fields if names is None else names
-    return {platform.PREFIX + name.upper(): _text(getattr(settings, name)) for name in chosen}
-
-
-def _text(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return {platform.PREFIX + name.upper(): platform.text_of(getattr(settings, name)) for name in chosen}
 
 
 def _describe(error: ValidationError) -> str:

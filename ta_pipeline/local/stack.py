@@ -23,6 +23,7 @@ from ta_pipeline.local.jars import ensure_jars
 from ta_pipeline.local.java import java_home, registry_java
 from ta_pipeline.local.kafka import kafka
 from ta_pipeline.local.ports import LOOPBACK, require_free
+from ta_pipeline.local.probe import probe, probe_url
 from ta_pipeline.local.registry import registry, registry_url
 from ta_pipeline.local.s3 import s3
 from ta_pipeline.local.settings import LocalSettings, load_local_settings, parse_components
@@ -143,6 +144,7 @@ class Stack:
             "TA_STATUS_TOPIC": self.settings.status_topic or STATUS_TOPIC,
             "TA_RUNTIME": "local",
             "TA_FLINK_REST_URL": f"http://{LOOPBACK}:{local.flink_rest_port}",
+            "TA_PROBE_URL": probe_url(local),
         }
 
     def flink_environment(self) -> dict[str, str]:
@@ -173,6 +175,7 @@ class Stack:
             jobmanager(self.local, self.settings, java),
             taskmanager(self.local, self.settings, java),
             clock(self.local, here),
+            probe(self.local, here),
         ]
 
     def _settings_here(self) -> Settings:

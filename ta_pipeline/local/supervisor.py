@@ -111,6 +111,18 @@ class Supervisor:
             if "ALREADY_STARTED" not in fault.faultString:
                 raise StackError(f"{name} could not be started: {fault.faultString}") from None
 
+    def restart_process(self, name: str) -> None:
+        """Stop one component and start it again; does not wait until it is ready.
+
+        Raises:
+            StackError: supervisord is down, or could not start it.
+        """
+        if not self.is_up():
+            raise StackError(f"{name} cannot be restarted: the local stack is down; `ta up` starts it")
+        with contextlib.suppress(xmlrpc.client.Fault):
+            self._call("stopProcess", name)
+        self.start_process(name)
+
     def processes(self) -> dict[str, Process]:
         """Every component supervisord knows, by name; empty when it is down."""
         if not self.is_up():

@@ -27,6 +27,9 @@ from ta_pipeline.signals.quotes import CarriedQuotes, Derived, Quote, derive
 from ta_pipeline.signals.second import Second
 
 VERSION = 1
+"""Of what `symbol_state` saves."""
+LOADS: tuple[int, ...] = ()
+"""Older versions that `load` reads too."""
 _SECOND_MS = 1_000
 _MINUTE_MS = 60_000
 _NO_VALUES = Values(*[None] * len(Values._fields))
@@ -419,7 +422,7 @@ class SymbolEngine:
         """
         if symbol_state:
             version, *rest = orjson.loads(symbol_state)
-            if version != VERSION:
+            if version not in {VERSION, *LOADS}:
                 raise StateVersionError(f"state of {self.symbol} has version {version}; this job reads {VERSION}")
             self._last_final_ms, quotes, self._last_minute, self._minute_revision = rest
             self._quotes = CarriedQuotes.load(quotes)

@@ -22,6 +22,11 @@ import orjson
 from ta_pipeline import rows
 from ta_pipeline.rows import TickRow
 
+VERSION = 1
+"""Of what `Held.dump` writes; the bytes do not say it, the record of a rollout does."""
+LOADS: tuple[int, ...] = ()
+"""Older versions that `Held.load` reads too."""
+
 _QUOTE, _BAR, _BAR_1M, _GIVE_UP, _BEHIND = range(5)
 _CLASS = {rows.QUOTE: _QUOTE, rows.FINAL: _BAR, rows.BAR_1M: _BAR_1M}
 

@@ -11,6 +11,11 @@ from ta_pipeline.rows import TickRow
 from ta_pipeline.signals import trades as trade_list
 from ta_pipeline.signals.trades import HIGH_LOW, OPEN_CLOSE, VOLUME
 
+VERSION = 1
+"""Of what `Second.dump` writes; the bytes do not say it, the record of a rollout does."""
+LOADS: tuple[int, ...] = ()
+"""Older versions that `Second.load` reads too."""
+
 
 @dataclass(slots=True)
 class Second:

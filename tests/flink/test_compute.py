@@ -113,10 +113,18 @@ def test_minute_signals_have_their_own_indicators_and_are_given_again_when_updat
     assert minutes[2]["ema"]["ema12"] == pytest.approx(10.6 + (11.4 - 10.6) * 2 / 13, rel=1e-12)
 
 
-def test_two_runs_give_the_same_files_but_for_ingest_ts(tmp_path: Path) -> None:
+def test_two_runs_give_the_same_files_but_for_ingest_ts_and_count_each_trade_once(tmp_path: Path) -> None:
     messages: list[dict[str, Any] | bytes] = []
+    # Ids that are counted up, run backwards, or are far apart; each third is sent again at once, each fifth at the end.
+    numbers = {"UP": range(6_000), "DOWN": range(5_000, -1_000, -1), "FAR": range(0, 6_000 * 997, 997)}
+    for place in range(6_000):
+        for symbol, ids in numbers.items():
+            messages += [trade(ids[place], place / 100, 10.0, S=symbol)] * (2 if place % 3 == 0 else 1)
+    messages += [
+        trade(ids[place], 60, 10.0, S=symbol) for symbol, ids in numbers.items() for place in range(0, 6_000, 5)
+    ]
     for number in range(3_000):
-        seconds = number / 50 - (7 if number % 37 == 0 else 0)
+        seconds = 60 + number / 50 - (7 if number % 37 == 0 else 0)
         symbol = f"S{number % 7}"
         messages.append(trade(number, max(seconds, 0), 100 + number % 13, S=symbol))
         messages.append(quote(max(seconds, 0), 99.0, 101.0 + number % 3, S=symbol))
@@ -129,6 +137,8 @@ def test_two_runs_give_the_same_files_but_for_ingest_ts(tmp_path: Path) -> None:
     for run in runs:
         assert run["late"]
         assert any(bar["revision"] > 0 for bar in run["bars"])
+        for symbol in numbers:
+            assert sum(bar["count"] for bar in run["bars"] if bar["symbol"] == symbol) == 6_000
         for records in run.values():
             for record in records:
                 assert record.pop("ingest_ts")

@@ -30,13 +30,13 @@ def _flink_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.environ.update(before)
 
 
-def _build(**overrides: Any) -> Any:
+def _build(*, drill: bool = False, **overrides: Any) -> Any:
     # PyFlink starts its JVM when it is first used, with the environment of that moment; what it imports warns.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from flink.job import build  # noqa: PLC0415
 
-        return build(load_settings(**overrides))
+        return build(load_settings(**overrides), drill=drill)
 
 
 def _nodes(**overrides: Any) -> list[Any]:
@@ -90,6 +90,35 @@ def test_uids_depend_neither_on_formats_nor_on_other_settings(nodes: list[Any]) 
 def test_without_a_heartbeat_only_its_own_operators_are_missing(nodes: list[Any]) -> None:
     missing = set(_uids(nodes)) - set(_uids(_nodes()))
     assert missing == {uid for uid in _uids(nodes) if uid.startswith(("status_sink.", "beats."))}
+
+
+def test_a_drill_gives_other_uids_to_the_sinks_with_transactions_and_to_nothing_else(nodes: list[Any]) -> None:
+    environment = _build(status_topic="ta.status.v1", drill=True)
+    from flink.uids import graph  # noqa: PLC0415
+
+    drill = {str(node.transformation.getUid()) for node in graph(environment) if node.named}
+    sinks = {f"{name}_sink.sink" for name in ("bars", "signals", "late", "rejects")}
+    assert set(_uids(nodes)) - drill == sinks
+    assert drill - set(_uids(nodes)) == {f"{uid}.drill" for uid in sinks}
+
+
+def test_the_manifest_has_every_operator_of_the_submitted_graph_with_the_id_that_flink_makes_of_its_uid(
+    nodes: list[Any],
+) -> None:
+    settings = load_settings(status_topic="ta.status.v1", max_parallelism=64)
+    environment = _build(status_topic="ta.status.v1", max_parallelism=64)
+    from pyflink.java_gateway import get_gateway  # noqa: PLC0415
+
+    from flink.manifest import describe  # noqa: PLC0415
+
+    manifest = describe(environment, settings)
+    committers = {f"Sink Committer: {uid}" for uid in _uids(nodes) if uid.endswith("_sink.sink")}
+    assert set(manifest["operators"]) == set(_uids(nodes)) | committers
+    hasher = get_gateway().jvm.org.apache.flink.streaming.api.graph.StreamGraphHasherV2
+    for uid, one in manifest["operators"].items():
+        assert one == bytes(hasher.generateUserSpecifiedHash(uid)).hex()
+    assert (manifest["parallelism"], manifest["max_parallelism"]) == (1, 64)
+    assert manifest["states"]["signals/indicators_1s"] == {"version": 2, "loads": []}
 
 
 def test_max_parallelism_is_explicit() -> None:

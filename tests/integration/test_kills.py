@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from rich.console import Console
 
 from ta_pipeline.clickhouse import client_of
 from ta_pipeline.feed import send as feed
-from ta_pipeline.settings import Settings
 from tests.jobs import (
     FAST,
-    Message,
-    decoded,
     expected,
     on_time,
     running_job,
     running_table_job,
     simulated,
-    without_ingest,
 )
+from tests.proofs import Say, all_committed, require_equal, stopped_at_exit
 from tests.stack import Record, RunningStack, wait_for
 
 pytestmark = [pytest.mark.kills, pytest.mark.timeout(300, func_only=True)]
@@ -40,21 +34,6 @@ SIGNAL_COLUMNS = ("c", "bars", "rsi14", "last_event_ts")
 LONGEST_SECONDS = 150
 AFTERWARDS_SECONDS = 10
 """The market goes on for so long after the recovery."""
-QUIET_SECONDS = 4.0
-"""Several checkpoints: whatever was still to be committed would have come."""
-
-Say = Callable[[str], None]
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Put a measured figure on the terminal."""
-
-    def to_terminal(text: str) -> None:
-        with capsys.disabled():
-            Console().print(f"\n  {text}", highlight=False, soft_wrap=True)
-
-    return to_terminal
 
 
 @pytest.fixture(autouse=True)
@@ -83,8 +62,8 @@ def test_clickhouse_killed_while_rows_flow_has_every_final_record_once(stack: Ru
             wait_for("rows flow again", lambda: count() > kept, 60)
             say(f"clickhouse: ready {back:.1f} s, first new row {time.time() - killed:.1f} s after kill -9")
             fed.result()
-        bars = _newest(_committed(stack, settings, settings.bars_topic))
-        signals = _newest(_committed(stack, settings, settings.signals_topic))
+        bars = _newest(all_committed(stack, settings, settings.bars_topic))
+        signals = _newest(all_committed(stack, settings, settings.signals_topic))
         wait_for("the last bar is in ClickHouse", lambda: count() >= len(bars), 60)
         wait_for("the last signal is in ClickHouse", lambda: count("ta_signals_latest") >= len(signals), 60)
         for name, records, columns in (("ta_microbars", bars, BAR_COLUMNS), ("ta_signals", signals, SIGNAL_COLUMNS)):
@@ -103,7 +82,7 @@ def test_what_is_committed_across_a_kill_equals_an_undisturbed_run(
     stack: RunningStack, tmp_path: Path, say: Say, component: str
 ) -> None:
     settings = stack.own_settings(startup_mode="earliest", **FAST)
-    with running_job(stack, settings) as job, ThreadPoolExecutor() as pool, _stopped_at_exit() as stop:
+    with running_job(stack, settings) as job, ThreadPoolExecutor() as pool, stopped_at_exit() as stop:
         messages = simulated(SYMBOLS, RATE, LONGEST_SECONDS, seed=12, start=time.time() + 5)
         # Neither the market nor the clock waits: the first message is due when all is ready to send it.
         fed = pool.submit(feed, settings, on_time(messages, settings), stop=stop)
@@ -118,26 +97,16 @@ def test_what_is_committed_across_a_kill_equals_an_undisturbed_run(
         assert not fed.done()
         stop.set()
         right = expected(tmp_path, settings, messages[: fed.result().total])
-        bars = _committed(stack, settings, settings.bars_topic)
-        signals = _committed(stack, settings, settings.signals_topic)
+        bars = all_committed(stack, settings, settings.bars_topic)
+        signals = all_committed(stack, settings, settings.signals_topic)
         (status,) = job.status()
         say(
             f"{component}: {len(bars)} bars and {len(signals)} signals committed; restarts of the job: "
             f"{status.restarts}; {status.exception or 'no exception'}"
         )
         assert status.state == "RUNNING"
-    _require_equal(settings.bars_topic, bars, right["bars"])
-    _require_equal(settings.signals_topic, signals, right["signals"])
-
-
-@contextmanager
-def _stopped_at_exit() -> Iterator[threading.Event]:
-    """An event that ends the feed, whatever becomes of the test."""
-    stop = threading.Event()
-    try:
-        yield stop
-    finally:
-        stop.set()
+    require_equal(settings.bars_topic, bars, right["bars"])
+    require_equal(settings.signals_topic, signals, right["signals"])
 
 
 def _is_back(stack: RunningStack, component: str, before: int) -> bool:
@@ -152,48 +121,6 @@ def _emitted_after(epoch: float) -> Callable[[Sequence[Record]], bool]:
         return bool(records) and _seconds(orjson.loads(records[-1].value)["ingest_ts"]) > epoch
 
     return holds
-
-
-def _committed(stack: RunningStack, settings: Settings, topic: str) -> list[dict[str, Any]]:
-    """What is on an output topic once nothing more has come for a while, in the order of the topic."""
-    grown = time.monotonic()
-    count = -1
-
-    def quiet(records: Sequence[Record]) -> bool:
-        nonlocal grown, count
-        if len(records) != count:
-            grown, count = time.monotonic(), len(records)
-        return time.monotonic() - grown > QUIET_SECONDS
-
-    return decoded(settings, topic, stack.consume(topic, quiet))
-
-
-def _require_equal(topic: str, found: list[dict[str, Any]], right: list[dict[str, Any]]) -> None:
-    """The same records, symbol by symbol and in the same order; fails with those that are lost, doubled or others."""
-    have, want = Counter(map(_identity, found)), Counter(map(_identity, right))
-    lost, doubled = sorted((want - have).elements()), sorted((have - want).elements())
-    assert not lost, f"{topic}: {len(lost)} of {len(right)} lost, the first {lost[:5]}; {len(doubled)} too many"
-    assert not doubled, f"{topic}: {len(doubled)} too many, the first {doubled[:5]}"
-    have_records, want_records = _by_symbol(found), _by_symbol(right)
-    others = [
-        (_identity(record), {name: (record[name], value) for name, value in wanted.items() if record[name] != value})
-        for symbol, records in want_records.items()
-        for record, wanted in zip(have_records[symbol], records, strict=True)
-        if record != wanted
-    ]
-    assert not others, f"{topic}: {len(others)} of {len(right)} differ; (found, wanted) of the first: {others[:3]}"
-
-
-def _identity(record: Message) -> tuple[str, str, int]:
-    return record["symbol"], record["event_ts"], record["revision"]
-
-
-def _by_symbol(records: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """In their order, without the time at which they were emitted."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for record in records:
-        found.setdefault(record["symbol"], []).extend(without_ingest([record]))
-    return found
 
 
 def _newest(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

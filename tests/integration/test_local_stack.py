@@ -9,6 +9,7 @@ from itertools import pairwise
 import orjson
 import psutil
 import pytest
+import requests
 from clickhouse_connect.driver.client import Client
 
 from ta_pipeline.clickhouse import client_of, plan_migrations
@@ -136,3 +137,14 @@ def test_clickhouse_that_is_killed_comes_back_with_every_acknowledged_row(stack:
     ]
     again.command("DROP DATABASE kill_test")
     again.close()
+
+
+def test_the_probe_reads_what_the_job_writes_and_costs_next_to_nothing(stack: RunningStack) -> None:
+    probe = stack.process("probe")
+    begin, before = time.monotonic(), sum(probe.cpu_times()[:2])
+    time.sleep(10)
+    share = (sum(probe.cpu_times()[:2]) - before) / (time.monotonic() - begin)
+    print(f"the idle probe took {share:.2%} of a core and {probe.memory_info().rss / 2**20:.0f} MiB")  # noqa: T201
+    assert share < 0.02
+    metrics = requests.get(f"{stack.settings.probe_url}/metrics", timeout=2).text
+    assert "\nta_probe_reading 1\n" in metrics

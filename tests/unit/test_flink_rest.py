@@ -13,10 +13,12 @@ from ta_pipeline import flink_rest
 from ta_pipeline.errors import FlinkError
 from ta_pipeline.flink_answers import (
     Backpressure,
+    Failure,
     JobSummary,
     parse_backpressure,
     parse_checkpoints,
     parse_exception,
+    parse_failures,
     parse_jobs,
     parse_vertices,
     root_cause,
@@ -125,6 +127,18 @@ def test_the_reason_of_a_failure_is_its_innermost_cause() -> None:
     assert parse_exception(answer) == (
         "org.apache.kafka.common.errors.UnknownTopicOrPartitionException: This server does not host this topic."
     )
+
+
+def test_every_failure_flink_remembers_has_its_time_and_cause() -> None:
+    entries = [{"stacktrace": TRACE, "timestamp": 1795521964523}, {"stacktrace": "older", "timestamp": 1795521696023}]
+    assert parse_failures({"exceptionHistory": {"entries": entries, "truncated": False}}) == [
+        Failure(
+            1795521964523,
+            "org.apache.kafka.common.errors.UnknownTopicOrPartitionException: This server does not host this topic.",
+        ),
+        Failure(1795521696023, "older"),
+    ]
+    assert parse_failures({}) == []
 
 
 def test_a_job_that_never_failed_has_no_reason() -> None:

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from ta_pipeline.errors import StateVersionError
 from ta_pipeline.indicators.set import IndicatorSet, Timeframe, Values
+from ta_pipeline.replay.reference import indicators as reference_indicators
+from ta_pipeline.replay.reference_rules import Rules
 from ta_pipeline.sessions import Sessions
-from tests import reference
+from ta_pipeline.trade_conditions import DEFAULT_PATH
 
 START_MS = 1_784_620_680_000  # 2026-07-21 07:58 UTC, two minutes before the New York day begins
 WINDOWS = (300_000, 60_000)
@@ -60,9 +62,8 @@ def close_to(got: float | None, expected: float, scale: float) -> bool:
 def test_bar_by_bar_equals_pandas_over_the_whole_series(bars: Sequence[Bar]) -> None:
     indicators = new()
     got = [advance(indicators, bar) for bar in bars]
-    frame = pd.DataFrame(bars, columns=["end", "c", "pv", "vv"])
-    frame.index = pd.DatetimeIndex(pd.to_datetime(frame.pop("end"), unit="ms", utc=True))
-    expected = reference.signals(frame)
+    frame = pd.DataFrame(bars, columns=["end_ms", "c", "pv", "vv"])
+    expected = reference_indicators(frame, Rules(DEFAULT_PATH))
     scale = float(frame["c"].max())
     names = {
         "ema12": "ema12", "ema26": "ema26", "macd": "macd", "macd_signal": "signal", "macd_hist": "hist",

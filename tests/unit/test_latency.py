@@ -89,3 +89,12 @@ def test_recent_latency_forgets_what_is_older_than_its_window() -> None:
     assert recent.summary(now_ms=59_999).max_ms == 900
     assert recent.summary(now_ms=60_000).max_ms == 40
     assert recent.summary(now_ms=120_000).count == 0
+
+
+def test_a_part_of_the_window_can_be_asked_for() -> None:
+    recent = RecentLatency(window_ms=300_000, parts=30)
+    recent.add(900, now_ms=1_000)
+    recent.add(40, now_ms=100_000)
+    assert recent.summary(100_000).max_ms == 900
+    assert recent.summary(100_000, within_ms=60_000).max_ms == 40
+    assert recent.summary(170_000, within_ms=60_000).count == 0

@@ -14,7 +14,7 @@ from ta_pipeline.settings import load_settings
     [
         ("kafka", ("kafka",)),
         ("flink", ("jobmanager", "taskmanager")),
-        (" clock , s3,kafka ", ("kafka", "s3", "clock")),
+        (" probe,clock , s3,kafka ", ("kafka", "s3", "clock", "probe")),
         ("flink,taskmanager", ("jobmanager", "taskmanager")),
         ("", ()),
         (("s3", "kafka"), ("kafka", "s3")),
@@ -35,7 +35,7 @@ def test_a_component_that_is_none_is_refused_with_those_there_are(monkeypatch: p
 
 def test_ports_are_all_different() -> None:
     ports = load_local_settings().ports()
-    assert len(set(ports.values())) == len(ports) == 15
+    assert len(set(ports.values())) == len(ports) == 16
 
 
 def test_two_equal_ports_are_refused_by_naming_both_variables() -> None:

@@ -15,14 +15,13 @@ import org.apache.flink.util.Collector;
 /**
  * Lets the first trade of an identity (symbol, UTC day, exchange, number) pass, and drops every later one.
  *
- * <p>One bit a number, 1,024 numbers a state, because numbers are mostly counted up: a state for each costs some 300
- * bytes of heap, the collector's time to mark it, and a full copy in each checkpoint. A block is forgotten when nothing
- * was added to it for the time to live; so a number is remembered at least that long. A trade without a number passes.
+ * <p>65,536 numbers share a state ({@link Numbers}): a state for each costs some 300 bytes of heap, the collector's time
+ * to mark it, and a full copy in each checkpoint. A block is forgotten when nothing was added to it for the time to
+ * live; so a number is remembered at least that long. A trade without a number passes.
  */
 public final class Deduplicate extends KeyedProcessFunction<Tuple4<String, Long, String, Long>, RowData, RowData> {
 
     private static final long serialVersionUID = 1L;
-    private static final int NUMBERS = 1024;
     private static final long DAY_MILLIS = 86_400_000L;
 
     private final int numberField;
@@ -41,7 +40,7 @@ public final class Deduplicate extends KeyedProcessFunction<Tuple4<String, Long,
     @Override
     public void open(OpenContext context) {
         ValueStateDescriptor<byte[]> descriptor =
-                new ValueStateDescriptor<>("seen", PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO);
+                new ValueStateDescriptor<>("numbers", PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO);
         // Each access looks at one other entry: more than enough, as far fewer entries are made than trades come.
         descriptor.enableTimeToLive(StateTtlConfig.newBuilder(Duration.ofMillis(timeToLiveMillis))
                 .cleanupIncrementally(1, false)
@@ -55,15 +54,10 @@ public final class Deduplicate extends KeyedProcessFunction<Tuple4<String, Long,
             out.collect(trade);
             return;
         }
-        byte[] bits = seen.value();
-        if (bits == null) {
-            bits = new byte[NUMBERS / Byte.SIZE];
-        }
-        int at = (int) (trade.getLong(numberField) & (NUMBERS - 1));
-        int bit = 1 << (at % Byte.SIZE);
-        if ((bits[at / Byte.SIZE] & bit) == 0) {
-            bits[at / Byte.SIZE] |= (byte) bit;
-            seen.update(bits);
+        byte[] before = seen.value();
+        byte[] after = Numbers.add(before, (int) (trade.getLong(numberField) & (Numbers.BLOCK - 1)));
+        if (after != null) {
+            seen.update(after);
             out.collect(trade);
         }
     }
@@ -92,7 +86,7 @@ public final class Deduplicate extends KeyedProcessFunction<Tuple4<String, Long,
                     trade.getString(symbolField).toString(),
                     Math.floorDiv(trade.getLong(timeField), DAY_MILLIS),
                     trade.isNullAt(exchangeField) ? "" : trade.getString(exchangeField).toString(),
-                    trade.isNullAt(numberField) ? 0L : Math.floorDiv(trade.getLong(numberField), NUMBERS));
+                    trade.isNullAt(numberField) ? 0L : Math.floorDiv(trade.getLong(numberField), Numbers.BLOCK));
         }
     }
 }

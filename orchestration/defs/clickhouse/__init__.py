@@ -1,0 +1,1 @@
+"""ClickHouse: numbered migrations, applied once; drift, space and parts are checked."""

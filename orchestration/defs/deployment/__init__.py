@@ -1,0 +1,1 @@
+"""Deployment: rollouts of the job, back and forth, and its stop."""

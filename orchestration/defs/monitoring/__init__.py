@@ -1,0 +1,1 @@
+"""Monitoring: one sensor over one snapshot, and the same verdicts as checks on demand."""

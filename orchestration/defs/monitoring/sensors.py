@@ -1,0 +1,63 @@
+"""`platform_health`: everything is asked every 30 s, judged, told to Dagster on change, and to a person when it lasts.
+
+One tick is one snapshot. It never fails because a component does not answer: that is one of the verdicts. What it
+remembers is in its cursor; one that cannot be read is begun anew, which the log says.
+"""
+
+import contextlib
+import logging
+
+import dagster as dg
+import requests
+
+from orchestration.defs.monitoring.events import evaluation, observation, summary
+from orchestration.resources import NowResource, PlatformResource
+from ta_pipeline.monitoring.channels import Webhook, tell
+from ta_pipeline.monitoring.incidents import advance
+from ta_pipeline.monitoring.judge import judge
+from ta_pipeline.monitoring.memory import Memory
+from ta_pipeline.monitoring.snapshot import take_snapshot
+from ta_pipeline.settings import Settings
+
+PERIOD_SECONDS = 30
+HEARTBEAT_SECONDS = 0.5
+
+
+@dg.sensor(minimum_interval_seconds=PERIOD_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
+def platform_health(
+    context: dg.SensorEvaluationContext, platform: PlatformResource, now_ms: NowResource
+) -> dg.SensorResult:
+    """Asks Flink, Kafka, S3, ClickHouse and the probe; check evaluations, an observation, alerts."""
+    at_ms, settings = now_ms(), platform.settings
+    memory = _remembered(context)
+    snapshot = take_snapshot(platform, at_ms)
+    history = memory.history.extended(snapshot)
+    verdicts = judge(snapshot, history)
+
+    incidents, alerts = advance(memory.incidents, verdicts, at_ms, settings.alert_reminder_minutes * 60_000)
+    incidents = tell(incidents, alerts, Webhook(settings), context.log)
+
+    due = memory.to_tell(verdicts, at_ms)
+    observed = memory.observes(due, at_ms)
+    events: list[dg.AssetCheckEvaluation | dg.AssetObservation] = [evaluation(verdict) for verdict in due]
+    if observed:
+        events.append(observation(verdicts, snapshot.seconds))
+    told = {**memory.told, **{verdict.name: (verdict.state, at_ms) for verdict in due}}
+    kept = Memory(history, incidents, told, at_ms if observed else memory.observed_ms)
+    _beat(settings)
+    return dg.SensorResult(asset_events=events, cursor=kept.to_text(), skip_reason=summary(verdicts))
+
+
+def _remembered(context: dg.SensorEvaluationContext) -> Memory:
+    try:
+        return Memory.of_text(context.cursor)
+    except ValueError as error:
+        logging.getLogger("ta.monitoring").warning("the cursor of platform_health is begun anew: %s", error)
+        return Memory()
+
+
+def _beat(settings: Settings) -> None:
+    """Say that Dagster runs: the probe tells Prometheus when it last did."""
+    # A probe that is away is a verdict already.
+    with contextlib.suppress(requests.RequestException):
+        requests.post(f"{settings.probe_url.rstrip('/')}/heartbeat", timeout=HEARTBEAT_SECONDS)

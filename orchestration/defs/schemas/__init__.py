@@ -1,0 +1,1 @@
+"""Schemas: checked first, then registered, before the job needs them."""

@@ -1,0 +1,1 @@
+"""Topics: created when missing, verified against their declaration, never deleted."""

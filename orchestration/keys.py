@@ -1,0 +1,16 @@
+"""Asset keys that more than one domain names."""
+
+import dagster as dg
+
+JOB = dg.AssetKey("flink_deployment")
+"""The running job: what the topics come from, and what everything before it is for."""
+
+
+def topic_key(topic: str) -> dg.AssetKey:
+    """A Kafka topic."""
+    return dg.AssetKey(["kafka", topic])
+
+
+def table_key(database: str, name: str) -> dg.AssetKey:
+    """A table or view in ClickHouse."""
+    return dg.AssetKey(["clickhouse", database, name])

@@ -1,0 +1,84 @@
+"""`ta ui`: Dagster's web interface and daemon on this checkout, until it is interrupted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ta_pipeline.errors import StackError, TaError
+from ta_pipeline.local.ports import LOOPBACK, require_free
+from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_settings
+
+console = Console()
+errors = Console(stderr=True)
+STOP_SECONDS = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add `ui` to `app`."""
+    app.command("ui")(ui)
+
+
+def ui(
+    daemon_only: Annotated[bool, typer.Option("--daemon", help="sensors and schedules only, no web interface")] = False,
+) -> None:
+    """Start Dagster on this checkout: http://127.0.0.1:13000 (TA_LOCAL_UI_PORT); Ctrl-C ends it."""
+    try:
+        local = load_local_settings()
+        home = dagster_home(local)
+        if not daemon_only:
+            require_free({"ui_port": local.ui_port})
+        command = dagster_command("dagster_daemon" if daemon_only else "webserver", local)
+    except TaError as error:
+        errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    if not daemon_only:
+        console.print(f"Dagster: http://{LOOPBACK}:{local.ui_port}  (runs, events and logs: {home})", soft_wrap=True)
+    with subprocess.Popen(command, cwd=REPOSITORY, env=dagster_environment(home)) as process:
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait(STOP_SECONDS)
+    raise typer.Exit(process.returncode if process.returncode > 0 else 0)
+
+
+def dagster_home(local: LocalSettings) -> Path:
+    """DAGSTER_HOME of the local stack, with the instance's settings in it.
+
+    Raises:
+        StackError: Dagster is not installed.
+    """
+    if find_spec("dagster") is None:
+        raise StackError(
+            "dagster is not installed in this environment: pip install -c constraints.txt -e '.[platform]'"
+        )
+    home = local.dir / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(REPOSITORY / "orchestration" / "dagster.yaml", home / "dagster.yaml")
+    return home.resolve()
+
+
+def dagster_environment(home: Path) -> dict[str, str]:
+    """The environment of a Dagster process on this checkout."""
+    return {**os.environ, "DAGSTER_HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
+
+
+def dagster_command(what: str, local: LocalSettings) -> list[str]:
+    """The command of one of Dagster's processes: `webserver` (the daemon with it) or `dagster_daemon`."""
+    workspace = ["--workspace", str(REPOSITORY / "workspace.yaml")]
+    if what == "dagster_daemon":
+        return [sys.executable, "-m", "dagster._daemon", "run", *workspace]
+    return [
+        sys.executable, "-m", "dagster", "dev", *workspace, "--host", LOOPBACK, "--port", str(local.ui_port),
+        "--log-level", "warning",
+    ]  # fmt: skip

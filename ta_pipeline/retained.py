@@ -1,0 +1,57 @@
+"""Savepoints and retained checkpoints as they lie in S3, for when nobody else remembers them.
+
+Flink writes `_metadata` last: a folder that has it is complete. A savepoint's folder is named
+`savepoint-<first six digits of the job's id>-<random>`, a checkpoint's `<job id>/chk-<number>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ta_pipeline.errors import S3Error
+from ta_pipeline.runtime import SavedPoint
+from ta_pipeline.s3 import s3_client, split_uri
+from ta_pipeline.settings import Settings
+
+_METADATA = "/_metadata"
+_JOB_DIGITS = 6
+
+
+def newest_checkpoint(settings: Settings, job_id: str) -> SavedPoint | None:
+    """The newest complete checkpoint of a job; None when none was retained.
+
+    Raises:
+        S3Error: the store refused, or cannot be reached.
+    """
+    folder = f"{settings.checkpoint_dir.rstrip('/')}/{job_id}/"
+    return max(_points(settings, folder, is_savepoint=False), key=lambda point: point.at_ms, default=None)
+
+
+def newest_savepoint(settings: Settings, job_id: str) -> SavedPoint | None:
+    """The newest complete savepoint of a job; None when there is none.
+
+    Raises:
+        S3Error: the store refused, or cannot be reached.
+    """
+    prefix = f"{settings.savepoint_dir.rstrip('/')}/savepoint-{job_id[:_JOB_DIGITS]}-"
+    return max(_points(settings, prefix, is_savepoint=True), key=lambda point: point.at_ms, default=None)
+
+
+def _points(settings: Settings, prefix: str, *, is_savepoint: bool) -> Iterator[SavedPoint]:
+    bucket, key = split_uri(prefix)
+    scheme = prefix.partition("://")[0]
+    for item in _objects(s3_client(settings), bucket, key):
+        if item["Key"].endswith(_METADATA):
+            path = f"{scheme}://{bucket}/{item['Key'].removesuffix(_METADATA)}"
+            yield SavedPoint(path, int(item["LastModified"].timestamp() * 1_000), is_savepoint)
+
+
+def _objects(client: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+    try:
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            yield from page.get("Contents", [])
+    except (ClientError, BotoCoreError) as error:
+        raise S3Error(f"S3 could not list s3a://{bucket}/{prefix}: {error}") from None

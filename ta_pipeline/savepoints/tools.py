@@ -1,0 +1,30 @@
+"""What savepoints are read and drilled with, of one deployment."""
+
+from __future__ import annotations
+
+from ta_pipeline.local.releases import active, find_release
+from ta_pipeline.local.runtime import drill_runtime
+from ta_pipeline.local.settings import variables
+from ta_pipeline.platform import Platform
+from ta_pipeline.replay.isolation import isolation_problems, replay_settings
+from ta_pipeline.savepoints.drill import DrillRuntime, DrillTools
+from ta_pipeline.savepoints.verify import ReadState
+from ta_pipeline.settings import Settings
+from ta_pipeline.state_reader import read_state
+
+
+def state_reader(platform: Platform) -> ReadState:
+    """Reads a savepoint with Flink's own code; no cluster is needed."""
+    return lambda path: read_state(platform.settings, path, platform.local)
+
+
+def drill_tools(platform: Platform) -> DrillTools:
+    """Drills run on the deployment's own cluster, isolated as replays are."""
+
+    def runtime(settings: Settings) -> DrillRuntime:
+        # Beside a running job, only its own code can be run: another release would restart the TaskManager under it.
+        digest = active(platform.local)
+        code = find_release(platform.local, digest).path if digest else platform.code
+        return drill_runtime(settings, variables(settings), platform.local, code)
+
+    return DrillTools(replay_settings, isolation_problems, runtime)

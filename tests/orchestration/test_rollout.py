@@ -1,0 +1,141 @@
+"""Rollouts under a market that goes on: no record lost, none doubled, whatever becomes of the rollout."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.defs.deployment.assets import flink_deployment
+from ta_pipeline.feed import FeedReport
+from ta_pipeline.feed import send as feed
+from ta_pipeline.local.settings import REPOSITORY
+from ta_pipeline.platform import Platform
+from ta_pipeline.revisions import RevisionStore
+from ta_pipeline.rollout.facts import Options
+from ta_pipeline.rollout.service import Rollouts
+from ta_pipeline.settings import Settings, load_settings
+from tests.dagster_runs import failure, materialize, metadata
+from tests.jobs import FAST, expected, on_time, simulated
+from tests.proofs import Say, all_committed, require_equal, stopped_at_exit
+from tests.stack import RunningStack
+
+RATE, SYMBOLS = 200, 4
+DOWNTIME_SECONDS = 30.0
+"""The bar: an upgrade interrupts the stream for no longer."""
+LONGEST_SECONDS = 400
+
+
+@dataclass
+class Market:
+    """A market that is being sent."""
+
+    messages: list[dict[str, Any]]
+    sent: Future[FeedReport]
+    stop: Callable[[], None]
+
+
+@contextmanager
+def market(settings: Settings, seed: int) -> Iterator[Market]:
+    """Trades and quotes as they happen, until `stop`, or the end of the block."""
+    messages = simulated(SYMBOLS, RATE, LONGEST_SECONDS, seed=seed, start=time.time() + 2)
+    with ThreadPoolExecutor() as pool, stopped_at_exit() as stop:
+        yield Market(messages, pool.submit(feed, settings, on_time(messages, settings), stop=stop), stop.set)
+
+
+def changed(platform: Platform, **settings: Any) -> Platform:
+    """The same deployment with other settings declared."""
+    return Platform.of(load_settings(**{**platform.settings.model_dump(), **settings}), platform.local)
+
+
+def roll_out(platform: Platform, **config: Any) -> dict[str, Any]:
+    """Materialize the deployment; its metadata."""
+    result = materialize(platform, [flink_deployment], {"flink_deployment": config})
+    assert result.success, failure(result)
+    return metadata(result, "flink_deployment")
+
+
+def require_same_as_undisturbed(stack: RunningStack, settings: Settings, tmp_path: Path, sent: Market) -> int:
+    """What a read_committed reader saw is what an undisturbed run gives of the same messages; returns the bars."""
+    time.sleep(5)  # the last seconds close
+    sent.stop()
+    right = expected(tmp_path, settings, sent.messages[: sent.sent.result().total])
+    bars = all_committed(stack, settings, settings.bars_topic)
+    require_equal(settings.bars_topic, bars, right["bars"])
+    signals = all_committed(stack, settings, settings.signals_topic)
+    require_equal(settings.signals_topic, signals, right["signals"])
+    return len(bars)
+
+
+@pytest.fixture
+def platform(stack: RunningStack) -> Iterator[Platform]:
+    settings = stack.own_settings(schemas=True, startup_mode="earliest", clickhouse_url="", **FAST)
+    made = Platform.of(settings, stack.local)
+    yield made
+    made.job.cancel()
+
+
+def broken_code(tmp_path: Path) -> Path:
+    """A checkout whose signal function fails at its first row."""
+    code = tmp_path / "code"
+    for part in ("flink", "ta_pipeline", "schema"):
+        shutil.copytree(REPOSITORY / part, code / part, ignore=shutil.ignore_patterns("__pycache__", "java", "jars"))
+    function = code / "flink" / "signals.py"
+    text = function.read_text(encoding="utf-8")
+    marker = "        now_ms = _now_ms()\n"
+    assert marker in text
+    function.write_text(text.replace(marker, '        raise RuntimeError("broken on purpose")\n', 1), encoding="utf-8")
+    return code
+
+
+@pytest.mark.timeout(420, func_only=True)
+def test_a_market_survives_a_start_an_upgrade_a_bad_version_and_a_stop(
+    stack: RunningStack, platform: Platform, tmp_path: Path, say: Say
+) -> None:
+    store = RevisionStore(platform.settings)
+    with market(platform.settings, seed=31) as going:
+        started = roll_out(platform)
+        assert (started["outcome"], started["kind"], started["revision"]) == ("done", "start", 1)
+        assert roll_out(platform)["outcome"] == "unchanged"
+
+        upgraded = roll_out(changed(platform, live_slice_ms=200))
+        assert (upgraded["kind"], upgraded["revision"]) == ("upgrade", 2)
+        assert {"what": "TA_LIVE_SLICE_MS", "before": "100", "after": "200"} in upgraded["changes"]
+        say(f"upgrade: stream interrupted for {upgraded['downtime_seconds']:.1f} s")
+        assert upgraded["downtime_seconds"] <= DOWNTIME_SECONDS
+        (status,) = platform.job.status()
+        assert platform.job.settings_of(status.job_id)["TA_LIVE_SLICE_MS"] == "200"
+
+        bad = changed(platform, live_slice_ms=200)
+        bad = Platform(bad.settings, bad.local, broken_code(tmp_path))
+        begun = time.monotonic()
+        refused = materialize(bad, [flink_deployment], {"flink_deployment": {"verify_seconds": 60.0}})
+        assert not refused.success
+        reason = failure(refused)
+        say(f"bad version: rolled back after {time.monotonic() - begun:.1f} s: {reason[:200]}")
+        assert "revision 2 runs again" in reason
+        assert "broken on purpose" in reason
+        newest = store.newest()
+        assert newest is not None
+        assert (newest.outcome, newest.back_to) == ("rolled back", 2)
+        assert store.current() == store.all()[1]
+
+        bars = require_same_as_undisturbed(stack, platform.settings, tmp_path, going)
+        say(f"{bars} bars as in an undisturbed run")
+
+    rollouts = Rollouts(changed(platform, live_slice_ms=200))
+    ended = rollouts.follow(rollouts.start_stop(lambda _text: None), lambda _text: None)
+    assert ended.step == "done", ended.error
+    assert not platform.job.status()
+    assert store.current() is None
+    stopped = store.newest()
+    assert stopped is not None
+    plan = rollouts.plan(Options())
+    assert (plan.kind, plan.restore_from, plan.blockers) == ("start", stopped.savepoint, ())
