@@ -4,82 +4,30 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from orchestration.defs.deployment.assets import flink_deployment
-from ta_pipeline.feed import FeedReport
-from ta_pipeline.feed import send as feed
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import RevisionStore
 from ta_pipeline.rollout.facts import Options
 from ta_pipeline.rollout.service import Rollouts
-from ta_pipeline.settings import Settings, load_settings
-from tests.dagster_runs import failure, materialize, metadata
-from tests.jobs import FAST, expected, on_time, simulated
-from tests.proofs import Say, all_committed, require_equal, stopped_at_exit
+from tests.dagster_runs import failure, materialize
+from tests.proofs import Say
+from tests.rollouts import changed, market, own_platform, require_same_as_undisturbed, roll_out
 from tests.stack import RunningStack
 
-RATE, SYMBOLS = 200, 4
 DOWNTIME_SECONDS = 30.0
 """The bar: an upgrade interrupts the stream for no longer."""
-LONGEST_SECONDS = 400
-
-
-@dataclass
-class Market:
-    """A market that is being sent."""
-
-    messages: list[dict[str, Any]]
-    sent: Future[FeedReport]
-    stop: Callable[[], None]
-
-
-@contextmanager
-def market(settings: Settings, seed: int) -> Iterator[Market]:
-    """Trades and quotes as they happen, until `stop`, or the end of the block."""
-    messages = simulated(SYMBOLS, RATE, LONGEST_SECONDS, seed=seed, start=time.time() + 2)
-    with ThreadPoolExecutor() as pool, stopped_at_exit() as stop:
-        yield Market(messages, pool.submit(feed, settings, on_time(messages, settings), stop=stop), stop.set)
-
-
-def changed(platform: Platform, **settings: Any) -> Platform:
-    """The same deployment with other settings declared."""
-    return Platform.of(load_settings(**{**platform.settings.model_dump(), **settings}), platform.local)
-
-
-def roll_out(platform: Platform, **config: Any) -> dict[str, Any]:
-    """Materialize the deployment; its metadata."""
-    result = materialize(platform, [flink_deployment], {"flink_deployment": config})
-    assert result.success, failure(result)
-    return metadata(result, "flink_deployment")
-
-
-def require_same_as_undisturbed(stack: RunningStack, settings: Settings, tmp_path: Path, sent: Market) -> int:
-    """What a read_committed reader saw is what an undisturbed run gives of the same messages; returns the bars."""
-    time.sleep(5)  # the last seconds close
-    sent.stop()
-    right = expected(tmp_path, settings, sent.messages[: sent.sent.result().total])
-    bars = all_committed(stack, settings, settings.bars_topic)
-    require_equal(settings.bars_topic, bars, right["bars"])
-    signals = all_committed(stack, settings, settings.signals_topic)
-    require_equal(settings.signals_topic, signals, right["signals"])
-    return len(bars)
 
 
 @pytest.fixture
 def platform(stack: RunningStack) -> Iterator[Platform]:
-    settings = stack.own_settings(schemas=True, startup_mode="earliest", clickhouse_url="", **FAST)
-    made = Platform.of(settings, stack.local)
-    yield made
-    made.job.cancel()
+    with own_platform(stack) as made:
+        yield made
 
 
 def broken_code(tmp_path: Path) -> Path:

@@ -1,0 +1,76 @@
+"""A deployment under a market that goes on, rolled out again and again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestration.defs.deployment.assets import flink_deployment
+from ta_pipeline.feed import FeedReport
+from ta_pipeline.feed import send as feed
+from ta_pipeline.platform import Platform
+from ta_pipeline.settings import Settings, load_settings
+from tests.dagster_runs import failure, materialize, metadata
+from tests.jobs import FAST, expected, on_time, simulated
+from tests.proofs import all_committed, require_equal, stopped_at_exit
+from tests.stack import RunningStack
+
+RATE, SYMBOLS = 200, 4
+LONGEST_SECONDS = 400
+
+
+@dataclass
+class Market:
+    """A market that is being sent."""
+
+    messages: list[dict[str, Any]]
+    sent: Future[FeedReport]
+    stop: Callable[[], None]
+
+
+@contextmanager
+def market(settings: Settings, seed: int, seconds: float = LONGEST_SECONDS) -> Iterator[Market]:
+    """Trades and quotes as they happen, until `stop`, or the end of the block."""
+    messages = simulated(SYMBOLS, RATE, seconds, seed=seed, start=time.time() + 2)
+    with ThreadPoolExecutor() as pool, stopped_at_exit() as stop:
+        yield Market(messages, pool.submit(feed, settings, on_time(messages, settings), stop=stop), stop.set)
+
+
+def changed(platform: Platform, **settings: Any) -> Platform:
+    """The same deployment with other settings declared."""
+    return Platform.of(load_settings(**{**platform.settings.model_dump(), **settings}), platform.local)
+
+
+def roll_out(platform: Platform, **config: Any) -> dict[str, Any]:
+    """Materialize the deployment; its metadata."""
+    result = materialize(platform, [flink_deployment], {"flink_deployment": config})
+    assert result.success, failure(result)
+    return metadata(result, "flink_deployment")
+
+
+def require_same_as_undisturbed(stack: RunningStack, settings: Settings, tmp_path: Path, sent: Market) -> int:
+    """What a read_committed reader saw is what an undisturbed run gives of the same messages; returns the bars."""
+    time.sleep(5)  # the last seconds close
+    sent.stop()
+    right = expected(tmp_path, settings, sent.messages[: sent.sent.result().total])
+    bars = all_committed(stack, settings, settings.bars_topic)
+    require_equal(settings.bars_topic, bars, right["bars"])
+    signals = all_committed(stack, settings, settings.signals_topic)
+    require_equal(settings.signals_topic, signals, right["signals"])
+    return len(bars)
+
+
+@contextmanager
+def own_platform(stack: RunningStack) -> Iterator[Platform]:
+    """A deployment of the test's own, whose job is ended with the block."""
+    settings = stack.own_settings(schemas=True, startup_mode="earliest", clickhouse_url="", **FAST)
+    made = Platform.of(settings, stack.local)
+    try:
+        yield made
+    finally:
+        made.job.cancel()
