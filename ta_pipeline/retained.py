@@ -7,13 +7,9 @@ Flink writes `_metadata` last: a folder that has it is complete. A savepoint's f
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from ta_pipeline.errors import S3Error
 from ta_pipeline.runtime import SavedPoint
-from ta_pipeline.s3 import s3_client, split_uri
+from ta_pipeline.s3 import list_objects, s3_client, split_uri
 from ta_pipeline.settings import Settings
 
 _METADATA = "/_metadata"
@@ -41,17 +37,9 @@ def newest_savepoint(settings: Settings, job_id: str) -> SavedPoint | None:
 
 
 def _points(settings: Settings, prefix: str, *, is_savepoint: bool) -> Iterator[SavedPoint]:
-    bucket, key = split_uri(prefix)
+    bucket, _ = split_uri(prefix)
     scheme = prefix.partition("://")[0]
-    for item in _objects(s3_client(settings), bucket, key):
-        if item["Key"].endswith(_METADATA):
-            path = f"{scheme}://{bucket}/{item['Key'].removesuffix(_METADATA)}"
-            yield SavedPoint(path, int(item["LastModified"].timestamp() * 1_000), is_savepoint)
-
-
-def _objects(client: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
-    try:
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            yield from page.get("Contents", [])
-    except (ClientError, BotoCoreError) as error:
-        raise S3Error(f"S3 could not list s3a://{bucket}/{prefix}: {error}") from None
+    for item in list_objects(s3_client(settings), prefix):
+        if item.key.endswith(_METADATA):
+            path = f"{scheme}://{bucket}/{item.key.removesuffix(_METADATA)}"
+            yield SavedPoint(path, int(item.modified.timestamp() * 1_000), is_savepoint)
