@@ -24,10 +24,12 @@ def materialize(
         config: of the only asset that takes any, by its name: `{"flink_deployment": {...}}`.
     """
     ops = {name: {"config": dict(values)} for name, values in (config or {}).items()}
+    checks = [one for one in assets if isinstance(one, dg.AssetChecksDefinition)]
+    selection = dg.AssetSelection.checks(*checks) if len(checks) == len(assets) else None
     with dg.DagsterInstance.ephemeral() as instance:
         return dg.materialize(
             assets, resources={PLATFORM: platform}, run_config={"ops": ops} if ops else None, raise_on_error=False,
-            instance=instance,
+            instance=instance, selection=selection,
         )  # fmt: skip
 
 
