@@ -18,12 +18,12 @@ from ta_pipeline.local.settings import load_local_settings
 from ta_pipeline.local.stack import Stack, local_settings
 from ta_pipeline.probe_report import render
 from ta_pipeline.settings import Settings
+from ta_pipeline.terminal import fail
 
 AFTERWARDS_SECONDS = 15.0
 """The market goes on for so long after the upgrade."""
 
 console = Console()
-errors = Console(stderr=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -81,8 +81,7 @@ def demo(
             _say("9. Dagster, job stop: a savepoint, from which the next start goes on; everything is taken down")
             acts.stop()
     except TaError as error:
-        errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        fail(error)
     finally:
         if not keep:
             stack.down()

@@ -17,11 +17,11 @@ from ta_pipeline.monitoring.judge import judge
 from ta_pipeline.monitoring.snapshot import take_snapshot
 from ta_pipeline.monitoring.verdicts import Verdict
 from ta_pipeline.platform import Platform
+from ta_pipeline.terminal import fail
 
 _COLOURS = {"ok": "green", "warn": "yellow", "bad": "bold red", "unknown": "red", "asleep": "dim"}
 
 console = Console()
-errors = Console(stderr=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -34,8 +34,7 @@ def health(as_json: Annotated[bool, typer.Option("--json", help="print the verdi
     try:
         platform = Platform.here()
     except TaError as error:
-        errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        fail(error)
     snapshot = take_snapshot(platform, time.time_ns() // 1_000_000)
     verdicts = judge(snapshot)
     if as_json:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ta_pipeline.compute import compute as compute_recordings
@@ -18,9 +17,9 @@ from ta_pipeline.platform import Platform
 from ta_pipeline.preflight import problems
 from ta_pipeline.runtime import JobStatus
 from ta_pipeline.settings import Settings, load_settings, parse_overrides
+from ta_pipeline.terminal import errors, fail, steps
 
 console = Console()
-errors = Console(stderr=True)
 job = typer.Typer(name="job", help="Run, stop and look at the job on the cluster.", no_args_is_help=True)
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="TA_X=Y", help="override one setting")]
@@ -56,7 +55,7 @@ def run(
                 soft_wrap=True,
             )
     except TaError as error:
-        _fail(error)
+        fail(error)
     console.print(f"watch it: ta watch, {settings.flink_rest_url}", soft_wrap=True)
 
 
@@ -73,7 +72,7 @@ def stop(
                 runtime.cancel()
         console.print(path, soft_wrap=True, highlight=False)
     except TaError as error:
-        _fail(error)
+        fail(error)
 
 
 @job.command("status")
@@ -89,7 +88,7 @@ def status() -> None:
         if found:
             console.print(_counters(platform.settings, found[0].job_id))
     except TaError as error:
-        _fail(error)
+        fail(error)
     if not found:
         console.print("no job runs; `ta job run` starts it")
     if not found or any(line.state != "RUNNING" for line in found):
@@ -102,25 +101,13 @@ def compute(
     overrides: Overrides = None,
 ) -> None:
     """Run the same job, bounded, over recordings; write its output as JSON lines."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
     try:
         given = parse_overrides(overrides or [])
         settings = load_settings(**given)
-        with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("starting", total=None)
-
-            def show(step: str, done: int, everything: int) -> None:
-                progress.update(task, description=step, completed=done, total=everything or None)
-
-            report = compute_recordings(recordings, out, settings, given, progress=show)
+        with steps(console) as told:
+            report = compute_recordings(recordings, out, settings, given, progress=told)
     except TaError as error:
-        _fail(error)
+        fail(error)
     table = Table("output", "records")
     for name, count in report.written.items():
         table.add_row(str(out / f"{name}.jsonl"), f"{count:,}")
@@ -163,8 +150,3 @@ def _refuse(found: list[str]) -> int:
     for problem in found:
         errors.print(f"  {problem}", highlight=False, soft_wrap=True)
     return 1
-
-
-def _fail(error: TaError) -> None:
-    errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
-    raise typer.Exit(1) from None

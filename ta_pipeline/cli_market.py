@@ -15,10 +15,10 @@ from ta_pipeline.local.stack import local_settings
 from ta_pipeline.probe import probe as probe_outputs
 from ta_pipeline.probe_report import render
 from ta_pipeline.probe_server import LISTEN, serve
+from ta_pipeline.terminal import errors, fail
 from ta_pipeline.watch import watch as watch_outputs
 
 console = Console()
-errors = Console(stderr=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +38,7 @@ def watch(
         try:
             watch_outputs(local_settings(), seconds=seconds or None, console=console, symbols=chosen)
         except TaError as error:
-            _fail(error)
+            fail(error)
 
 
 def probe(
@@ -65,7 +65,7 @@ def probe(
 
             report = probe_outputs(local_settings(), seconds, progress=show)
     except TaError as error:
-        _fail(error)
+        fail(error)
     if as_json:
         typer.echo(orjson.dumps(report.to_dict(), option=orjson.OPT_INDENT_2).decode())
     else:
@@ -79,9 +79,4 @@ def _serve(listen: str) -> None:
         console.print(f"http://{listen}/metrics and /report; Ctrl-C ends it", highlight=False)
         serve(local_settings(), listen)
     except TaError as error:
-        _fail(error)
-
-
-def _fail(error: TaError) -> None:
-    errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
-    raise typer.Exit(1) from None
+        fail(error)

@@ -18,9 +18,9 @@ from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import Revision
 from ta_pipeline.rollout.facts import Options
 from ta_pipeline.rollout.service import Rollouts
+from ta_pipeline.terminal import fail
 
 console = Console()
-errors = Console(stderr=True)
 rollout = typer.Typer(name="rollout", help="What a rollout would do, and what the last ones did.", no_args_is_help=True)
 _COLOURS = {"running": "green", "rolled back": "red", "stopped": "yellow"}
 
@@ -88,5 +88,4 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except TaError as error:
-        errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        fail(error)

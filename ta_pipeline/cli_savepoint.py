@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -19,9 +19,9 @@ from ta_pipeline.savepoints.take import take as take_savepoint
 from ta_pipeline.savepoints.tools import state_reader
 from ta_pipeline.savepoints.verify import judged
 from ta_pipeline.savepoints.verify import verify as verify_savepoint
+from ta_pipeline.terminal import errors, fail
 
 console = Console()
-errors = Console(stderr=True)
 savepoint = typer.Typer(
     name="savepoint", help="Take, list, verify and delete savepoints of the job.", no_args_is_help=True
 )
@@ -40,7 +40,7 @@ def take() -> None:
         with console.status("taking the savepoint"):
             taken = take_savepoint(platform.settings, platform.job, "manual", datetime.now(UTC))
     except TaError as error:
-        _fail(error)
+        fail(error)
     console.print(taken.savepoint.path, soft_wrap=True, highlight=False)
     console.print(f"{_size(taken.savepoint.bytes)} in {taken.seconds:.1f} s")
     _tell([taken.trouble] if taken.trouble else [])
@@ -54,7 +54,7 @@ def list_() -> None:
         catalog = read_catalog(settings)
         plan = retention_of(settings, catalog, datetime.now(UTC))
     except TaError as error:
-        _fail(error)
+        fail(error)
     console.print(_table(catalog, plan))
     console.print(f"in {settings.savepoint_dir}", soft_wrap=True, highlight=False)
     _tell([*catalog.unknown, *catalog.notes])
@@ -76,7 +76,7 @@ def verify(
         now = datetime.now(UTC)
         trouble = save_catalog(platform.settings, catalog.replaced(judged(found, problems, now)), now)
     except TaError as error:
-        _fail(error)
+        fail(error)
     console.print(found.path, soft_wrap=True, highlight=False)
     for problem in problems:
         console.print(f"[red]damaged:[/] {problem}", soft_wrap=True, highlight=False)
@@ -100,7 +100,7 @@ def prune(
         console.print(_table(catalog, plan))
         deleted = [] if dry_run else apply_retention(settings, plan, now, console.print)
     except TaError as error:
-        _fail(error)
+        fail(error)
     _tell([*plan.unknown, *catalog.notes])
     if plan.unknown:
         console.print("nothing was deleted: what is not known may be needed")
@@ -145,8 +145,3 @@ def _size(number: int) -> str:
 def _tell(notes: Sequence[str]) -> None:
     for note in notes:
         errors.print(f"[yellow]note:[/] {note}", highlight=False, soft_wrap=True)
-
-
-def _fail(error: TaError) -> NoReturn:
-    errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
-    raise typer.Exit(1) from None

@@ -17,9 +17,9 @@ from rich.console import Console
 from ta_pipeline.errors import StackError, TaError
 from ta_pipeline.local.ports import LOOPBACK, require_free
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_settings
+from ta_pipeline.terminal import fail
 
 console = Console()
-errors = Console(stderr=True)
 STOP_SECONDS = 20
 
 
@@ -39,8 +39,7 @@ def ui(
             require_free({"ui_port": local.ui_port})
         command = dagster_command("dagster_daemon" if daemon_only else "webserver", local)
     except TaError as error:
-        errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        fail(error)
     if not daemon_only:
         console.print(f"Dagster: http://{LOOPBACK}:{local.ui_port}  (runs, events and logs: {home})", soft_wrap=True)
     with subprocess.Popen(command, cwd=REPOSITORY, env=dagster_environment(home)) as process:

@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ta_pipeline.errors import RecordingError, SettingsError, TaError
@@ -27,10 +26,10 @@ from ta_pipeline.replay.validate import Replay, validate
 from ta_pipeline.replay.verdict import Comparison, FieldVerdict
 from ta_pipeline.sessions import NEW_YORK
 from ta_pipeline.settings import Settings, parse_overrides
+from ta_pipeline.terminal import fail, steps
 
 RED, NOT_JUDGED = 1, 2
 console = Console()
-errors = Console(stderr=True)
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="TA_X=Y", help="override one setting")]
 
@@ -67,7 +66,7 @@ def validate_command(
     try:
         settings = local_settings(**parse_overrides(overrides or []))
         of_job = parse_overrides(job_only or [])
-        with _scratch(out) as scratch, _shown() as told:
+        with _scratch(out) as scratch, steps(console) as told:
             files, source = _messages(recordings, settings, day, symbol, scratch, topics=topics, told=told)
             emitted = _emitted(settings, day, symbol, told) if production else None
             named = f"{day:%Y-%m-%d}" if day else _day_of(files)
@@ -77,8 +76,7 @@ def validate_command(
             )  # fmt: skip
             report = write_report(replay, out) if out else None
     except TaError as error:
-        errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(NOT_JUDGED) from None
+        fail(error, NOT_JUDGED)
     _print(replay)
     if report:
         console.print(f"report: {report}", soft_wrap=True, highlight=False)
@@ -137,22 +135,6 @@ def _scratch(out: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="ta-validate-") as folder:
         yield Path(folder)
-
-
-@contextmanager
-def _shown() -> Iterator[Told]:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("starting", total=None)
-        yield lambda step, done, everything: progress.update(
-            task, description=step, completed=done, total=everything or None
-        )
 
 
 def _print(replay: Replay) -> None:

@@ -1,0 +1,41 @@
+"""What the commands of `ta` show in the same way: errors, and the progress of what takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from ta_pipeline.errors import TaError
+
+errors = Console(stderr=True)
+
+Steps = Callable[[str, int, int], None]
+"""Told the step, how much of it is done, and how much there is (0: not known)."""
+
+
+def fail(error: TaError, status: int = 1) -> NoReturn:
+    """Print an error of ours and end the command with this exit status."""
+    errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+    raise typer.Exit(status) from None
+
+
+@contextmanager
+def steps(console: Console) -> Iterator[Steps]:
+    """Show the step that is at work, as a bar where its size is known; gone when the block ends."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+        yield lambda step, done, everything: progress.update(
+            task, description=step, completed=done, total=everything or None
+        )
