@@ -18,11 +18,11 @@ from ta_pipeline.errors import SettingsError, TaError
 from ta_pipeline.feed import FeedReport, Outgoing, recorded, send, simulated
 from ta_pipeline.local.stack import local_settings
 from ta_pipeline.simulator import Market
+from ta_pipeline.terminal import errors, fail
 
 _DEFAULT = Market()
 
 console = Console()
-errors = Console(stderr=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -83,8 +83,7 @@ def feed(
 
             report = send(settings, messages, stop=stop, progress=show)
     except TaError as error:
-        errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        fail(error)
     _show(report, paced=fakepaca or pace is not None)
 
 

@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from rich.console import Console
 from rich.table import Table
@@ -36,7 +37,7 @@ from ta_pipeline.replay.record import RecordedVerdict, newest_verdict, record_ve
 from ta_pipeline.revisions import Revision, RevisionStore
 from ta_pipeline.rollout.flow import Flow
 from ta_pipeline.schema_registry import DIRECTORY
-from ta_pipeline.sessions import NEW_YORK
+from ta_pipeline.sessions import NEW_YORK, Sessions
 from ta_pipeline.settings import Settings
 from ta_pipeline.simulator import Market
 from ta_pipeline.watch import watch
@@ -141,7 +142,7 @@ class Demo:
         """Today through the job once more, alone: equal to pandas, and to what was given out."""
         today = datetime.now(UTC).astimezone(NEW_YORK).date()
         config = {"replay_validation": {"source": "topics", "production": True}}
-        if _is_market_day(today):
+        if Sessions("regular").regular_hours(today) is not None:
             self._dagster("validate_replay", config=config, partition=f"{today.isoformat()}|{ALL}")
             self.proof.replay = newest_verdict(self._settings)
             return
@@ -185,23 +186,20 @@ class Demo:
     def _dagster(
         self,
         job: str,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
         config: Mapping[str, object] | None = None,
         partition: str = "",
     ) -> None:
+        """Run one of Dagster's jobs, and show what it says as it says it.
+
+        Raises:
+            FlinkError: it failed.
+        """
         command = [sys.executable, "-m", "orchestration.run", job]
         if config:
             command += ["--config", json.dumps(config)]
         if partition:
             command += ["--partition", partition]
-        self._run(command, environment or {})
-
-    def _run(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Run it, and show what it says as it says it.
-
-        Raises:
-            FlinkError: it failed.
-        """
         env = {**os.environ, **dagster_environment(dagster_home(self._local)), **environment}
         with subprocess.Popen(
             command, cwd=REPOSITORY, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -255,9 +253,3 @@ def _claims(proof: Proof) -> Iterator[tuple[str, str, bool | None]]:
 
 def _milliseconds(p50: float | None, p99: float | None) -> str:
     return "" if p50 is None or p99 is None else f"p50 {p50:,.0f} ms, p99 {p99:,.0f} ms, the upgrade included"
-
-
-def _is_market_day(day: date) -> bool:
-    import exchange_calendars  # noqa: PLC0415 - slow to import
-
-    return bool(exchange_calendars.get_calendar("XNYS").is_session(day.isoformat()))

@@ -8,13 +8,11 @@ from orchestration.defs.deployment.outcome import metadata_of, reporter, require
 from orchestration.defs.schemas.assets import registered_schemas
 from orchestration.defs.topics.assets import kafka_topics
 from orchestration.failures import explained
-from orchestration.keys import JOB, topic_key
+from orchestration.keys import JOB, JOB_POOL, topic_key
 from orchestration.resources import PlatformResource, declared_platform
 from ta_pipeline.rollout.facts import Options
 from ta_pipeline.rollout.service import Rollouts
 
-POOL = "job"
-"""One at a time: rollouts, savepoints, drills."""
 _SETTINGS = declared_platform().settings
 
 
@@ -45,7 +43,7 @@ class RolloutConfig(dg.Config):
     ],
     group_name="deployment",
     kinds={"flink"},
-    pool=POOL,
+    pool=JOB_POOL,
 )
 def flink_deployment(
     context: dg.AssetExecutionContext, config: RolloutConfig, platform: PlatformResource

@@ -4,11 +4,12 @@ import dagster as dg
 from pydantic import Field
 
 from orchestration.defs.clickhouse.assets import clickhouse_tables
-from orchestration.defs.deployment.assets import POOL, flink_deployment
+from orchestration.defs.deployment.assets import flink_deployment
 from orchestration.defs.deployment.outcome import metadata_of, reporter, require_done
 from orchestration.defs.schemas.assets import registered_schemas
 from orchestration.defs.topics.assets import kafka_topics
 from orchestration.failures import explained
+from orchestration.keys import JOB_POOL
 from orchestration.resources import PlatformResource
 from ta_pipeline.rollout.facts import Options
 from ta_pipeline.rollout.service import Rollouts
@@ -42,7 +43,7 @@ class RollbackConfig(dg.Config):
     verify_seconds: float = Field(120.0, gt=0, description="how long the version may take to prove itself")
 
 
-@dg.op(pool=POOL)
+@dg.op(pool=JOB_POOL)
 def roll_back(context: dg.OpExecutionContext, config: RollbackConfig, platform: PlatformResource) -> None:
     """Return to an older revision: its settings and its code, from the state at the stop."""
     report = reporter(context)
@@ -54,7 +55,7 @@ def roll_back(context: dg.OpExecutionContext, config: RollbackConfig, platform: 
     context.log_event(dg.AssetMaterialization(flink_deployment.key, metadata=metadata_of(ended)))
 
 
-@dg.op(pool=POOL)
+@dg.op(pool=JOB_POOL)
 def stop_job(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
     """Stop the job with a savepoint, from which the next rollout goes on."""
     report = reporter(context)

@@ -1,6 +1,7 @@
 """A verdict as Dagster shows it: the result of a check of the job, and all numbers together as an observation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -14,26 +15,12 @@ FAILS = {"bad", "unknown", "warn"}
 
 def check_result(verdict: Verdict) -> dg.AssetCheckResult:
     """What a check on demand gives."""
-    return dg.AssetCheckResult(
-        asset_key=JOB,
-        check_name=verdict.name,
-        passed=verdict.state not in FAILS,
-        severity=_severity(verdict),
-        description=verdict.message,
-        metadata=_metadata(verdict),
-    )
+    return dg.AssetCheckResult(**_judged(verdict))
 
 
 def evaluation(verdict: Verdict) -> dg.AssetCheckEvaluation:
     """The same, of a sensor: without a run."""
-    return dg.AssetCheckEvaluation(
-        asset_key=JOB,
-        check_name=verdict.name,
-        passed=verdict.state not in FAILS,
-        severity=_severity(verdict),
-        description=verdict.message,
-        metadata=_metadata(verdict),
-    )
+    return dg.AssetCheckEvaluation(**_judged(verdict))
 
 
 def observation(verdicts: Sequence[Verdict], seconds: float) -> dg.AssetObservation:
@@ -62,10 +49,14 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     return said + (f": {', '.join(unwell)}" if unwell else "")
 
 
-def _severity(verdict: Verdict) -> dg.AssetCheckSeverity:
-    return dg.AssetCheckSeverity.ERROR if verdict.calls else dg.AssetCheckSeverity.WARN
-
-
-def _metadata(verdict: Verdict) -> Mapping[str, str | int | float | bool | None]:
+def _judged(verdict: Verdict) -> dict[str, Any]:
+    """The fields that Dagster's two forms of a judgement share."""
     explained = {"caused_by": verdict.caused_by} if verdict.caused_by else {}
-    return {"state": verdict.state, **verdict.figures, **explained}
+    return {
+        "asset_key": JOB,
+        "check_name": verdict.name,
+        "passed": verdict.state not in FAILS,
+        "severity": dg.AssetCheckSeverity.ERROR if verdict.calls else dg.AssetCheckSeverity.WARN,
+        "description": verdict.message,
+        "metadata": {"state": verdict.state, **verdict.figures, **explained},
+    }

@@ -8,7 +8,7 @@ import dagster as dg
 
 from orchestration.defs.savepoints.metadata import catalog_table, plan_table, when
 from orchestration.failures import explained
-from orchestration.keys import JOB
+from orchestration.keys import JOB, JOB_POOL
 from orchestration.resources import PlatformResource
 from orchestration.tables import table
 from ta_pipeline.savepoints.catalog import read_catalog
@@ -18,8 +18,6 @@ from ta_pipeline.savepoints.take import take, why_not_now
 from ta_pipeline.savepoints.tools import drill_tools
 
 GROUP = "savepoints"
-POOL = "job"
-"""Shared with the rollout: what touches the job, or what a rollback may need, never runs beside one."""
 DRILL_PASSED = "restore_drill_passed"
 
 
@@ -29,7 +27,7 @@ class SavepointConfig(dg.Config):
     kind: Literal["scheduled", "manual"] = "manual"
 
 
-@dg.asset(group_name=GROUP, kinds={"flink", "s3"}, pool=POOL, deps=[JOB], output_required=False)
+@dg.asset(group_name=GROUP, kinds={"flink", "s3"}, pool=JOB_POOL, deps=[JOB], output_required=False)
 def savepoint(
     context: dg.AssetExecutionContext, config: SavepointConfig, platform: PlatformResource
 ) -> Iterator[dg.MaterializeResult[None]]:
@@ -56,7 +54,7 @@ def savepoint(
     )
 
 
-@dg.asset(group_name=GROUP, kinds={"s3"}, pool=POOL, deps=[savepoint])
+@dg.asset(group_name=GROUP, kinds={"s3"}, pool=JOB_POOL, deps=[savepoint])
 def savepoint_retention(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult[None]:
     """Deletes the savepoints that nothing needs any more; the job may be down.
 
@@ -84,7 +82,7 @@ def savepoint_retention(context: dg.AssetExecutionContext, platform: PlatformRes
 @dg.asset(
     group_name=GROUP,
     kinds={"flink"},
-    pool=POOL,
+    pool=JOB_POOL,
     deps=[savepoint],
     check_specs=[
         dg.AssetCheckSpec(
