@@ -97,12 +97,15 @@ class RevisionStore:
 
     def current(self) -> Revision | None:
         """The revision that should be running now; None when the newest one was stopped or there is none."""
+        return self.newest_and_current()[1]
+
+    def newest_and_current(self) -> tuple[Revision | None, Revision | None]:
+        """Both at once, and not all of them read: monitoring asks every few seconds."""
         newest = self.newest()
         if newest is None:
-            return None
-        # Not all of them: this is asked every few seconds.
+            return None, None
         earlier = [] if newest.back_to is None else [self._read(f"{self._directory}/{newest.back_to:06d}.json")]
-        return current([*earlier, newest])
+        return newest, current([*earlier, newest])
 
     def append(self, revision: Revision) -> Revision:
         """Record a revision under the next number; returns it as recorded. One writer at a time."""

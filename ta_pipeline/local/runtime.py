@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from ta_pipeline.errors import DeployError, FlinkError, StackError
@@ -64,7 +65,7 @@ class LocalRuntime:
         self._local = local or load_local_settings()
         self._rest = FlinkRest(settings.flink_rest_url)
 
-    @property
+    @cached_property
     def release(self) -> Release:
         """The code this runtime deploys, as a release."""
         return make_release(self._local, self._code)

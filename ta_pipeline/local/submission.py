@@ -83,7 +83,7 @@ class Client:
                 return found.group(1)
             if not any(sign in printed for sign in LAUNCH_FAILED):
                 break
-        raise FlinkError(self._refusal(status, printed))
+        raise self.refusal(status, printed)
 
     def prepare(self) -> PreparedJob:
         """Plan the job and wait with it.
@@ -101,11 +101,7 @@ class Client:
             job.discard()
             if not any(sign in printed for sign in LAUNCH_FAILED):
                 break
-        raise FlinkError(self._refusal(status, printed))
-
-    def refusal(self, status: int | None, printed: str) -> FlinkError:
-        """The error of a client that ended without a job."""
-        return FlinkError(self._refusal(status, printed))
+        raise self.refusal(status, printed)
 
     def _launch(
         self, restore_from: str | None, output: int, extra: Sequence[str] = (), flink: Sequence[str] = ()
@@ -119,11 +115,13 @@ class Client:
             start_new_session=True,
         )  # fmt: skip
 
-    def _refusal(self, status: int | None, printed: str) -> str:
+    def refusal(self, status: int | None, printed: str) -> FlinkError:
+        """The error of a client that ended without a job; `status` None: it had to be ended."""
         reason = submission_error(printed, self._client_log())
         if status is None:
             reason = f"flink run did not return within {SUBMIT_TIMEOUT_SECONDS} s\n{reason}"
-        return f"the job was not submitted (exit status {status}):\n{self._settings.without_secrets(reason)}"
+        reason = self._settings.without_secrets(reason)
+        return FlinkError(f"the job was not submitted (exit status {status}):\n{reason}")
 
     def _client_log(self) -> str:
         """The end of what the client logged: what its Python process printed is only there."""

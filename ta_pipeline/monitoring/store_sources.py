@@ -14,7 +14,7 @@ from ta_pipeline.clickhouse import DATABASE, client_of, rows_of
 from ta_pipeline.errors import MonitoringError
 from ta_pipeline.latency import LatencySummary
 from ta_pipeline.probe_window import Counts, JobBeat
-from ta_pipeline.revisions import Revision, RevisionStore, current
+from ta_pipeline.revisions import Revision, RevisionStore
 from ta_pipeline.s3 import object_exists, s3_client
 from ta_pipeline.settings import Settings
 
@@ -71,11 +71,7 @@ def ask_store(settings: Settings) -> StoreStatus:
     Raises:
         S3Error: it refuses or does not answer.
     """
-    store = RevisionStore(settings, _s3(settings))
-    newest = store.newest()
-    if newest is None or newest.outcome != "rolled back":
-        return StoreStatus(newest, current([newest]) if newest else None)
-    return StoreStatus(newest, store.current())
+    return StoreStatus(*RevisionStore(settings, _s3(settings)).newest_and_current())
 
 
 def ask_checkpoint(settings: Settings, path: str, interval_ms: int | None) -> bool | None:

@@ -11,12 +11,14 @@ import dataclasses
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from ta_pipeline.errors import DeployError, FlinkError, RolloutError, TaError
 from ta_pipeline.platform import Platform
-from ta_pipeline.revisions import Revision, RevisionStore
+from ta_pipeline.revisions import Outcome, Revision, RevisionStore
+from ta_pipeline.rollout.facts import running_job
 from ta_pipeline.rollout.flow import Flow
-from ta_pipeline.rollout.journal import Journal, Rollout, Version
+from ta_pipeline.rollout.journal import Journal, Rollout, Step, Version
 from ta_pipeline.rollout.verify import verify
 from ta_pipeline.runtime import JobStatus, Prepared, Report
 
@@ -41,7 +43,7 @@ class Execution:
         self._revisions = revisions
         self._report = report
         self._prepared: Prepared | None = None
-        self._steps: dict[str, Callable[[Rollout], Rollout]] = {
+        self._steps: dict[Step, Callable[[Rollout], Rollout]] = {
             "planned": self._plan_ahead,
             "stopping": self._stop,
             "stopped": self._mark,
@@ -66,7 +68,7 @@ class Execution:
         return rollout
 
     def _plan_ahead(self, rollout: Rollout) -> Rollout:
-        running = self._running()
+        running = running_job(self._platform)
         if running is None:
             return _at(rollout, "stopped", savepoint=rollout.savepoint or rollout.restore_from)
         if rollout.kind == "start":
@@ -79,7 +81,7 @@ class Execution:
         return _at(rollout, "stopping", old_job_id=running.job_id)
 
     def _stop(self, rollout: Rollout) -> Rollout:
-        running = self._running()
+        running = running_job(self._platform)
         if running is not None and running.job_id != rollout.old_job_id:
             # The one before us came further than it could write down.
             return _at(rollout, "deployed", job_id=running.job_id)
@@ -97,7 +99,7 @@ class Execution:
 
     def _without_savepoint(self, rollout: Rollout, running: JobStatus, error: FlinkError) -> Rollout:
         """The stop failed: a job that does its work goes on; one that is broken leaves its last checkpoint."""
-        now = self._running()
+        now = running_job(self._platform)
         if now is None:
             return self._from_last_state(rollout, time.time(), "")
         if now.state == "RUNNING" and now.restarts == running.restarts:
@@ -127,7 +129,7 @@ class Execution:
 
     def _deploy(self, rollout: Rollout) -> Rollout:
         runtime = self._target(rollout).job
-        running = self._running()
+        running = running_job(self._platform)
         prepared, self._prepared = self._prepared, None
         try:
             if running is not None:
@@ -187,7 +189,7 @@ class Execution:
             self._platform.job.cancel()
             return _at(rollout, "failed", error=f"{rollout.error}; there is no version to return to, so nothing runs")
         old = self._platform.at(rollout.previous.settings, rollout.previous.release)
-        running = self._running()
+        running = running_job(self._platform)
         if running is not None and running.job_id != rollout.job_id and rollout.job_id is not None:
             return self._recorded(_at(rollout, "rolled back", old_job_id=running.job_id), "rolled back")
         # First, so that what it commits until then is in the state that is looked for.
@@ -245,17 +247,13 @@ class Execution:
         if (runtime := self._platform.table_job) is not None:
             runtime.cancel()
 
-    def _running(self) -> JobStatus | None:
-        found = self._platform.job.status()
-        return found[0] if found else None
-
     def _target(self, rollout: Rollout) -> Platform:
         return self._platform.at(rollout.target.settings, rollout.target.release)
 
     def _flow(self, rollout: Rollout) -> Flow:
         return Flow(self._target(rollout).settings)
 
-    def _recorded(self, rollout: Rollout, outcome: str) -> Rollout:
+    def _recorded(self, rollout: Rollout, outcome: Outcome) -> Rollout:
         """Write the revision; one that was written by the one before us is not written again."""
         newest = self._revisions.newest()
         revision = revision_of(rollout, outcome, self._platform.job.name)
@@ -264,14 +262,12 @@ class Execution:
         return dataclasses.replace(rollout, revision=self._revisions.append(revision).number)
 
 
-def revision_of(rollout: Rollout, outcome: str, name: str) -> Revision:
+def revision_of(rollout: Rollout, outcome: Outcome, name: str) -> Revision:
     """What is recorded of a rollout that has ended; pure but for the time."""
-    if outcome not in {"running", "rolled back", "stopped"}:
-        raise ValueError(f"not an outcome of a rollout: {outcome!r}")
     return Revision(
         number=0,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        outcome=outcome,  # type: ignore[arg-type]
+        outcome=outcome,
         name=name,
         job_id=(rollout.old_job_id if outcome == "stopped" else rollout.job_id) or "",
         settings=rollout.target.settings,
@@ -294,5 +290,5 @@ def version_of(platform: Platform) -> Version:
     return Version(platform.settings.public(), platform.release, platform.settings.image)
 
 
-def _at(rollout: Rollout, step: str, **changes: object) -> Rollout:
-    return dataclasses.replace(rollout, step=step, **changes)  # type: ignore[arg-type]
+def _at(rollout: Rollout, step: Step, **changes: Any) -> Rollout:
+    return dataclasses.replace(rollout, step=step, **changes)
