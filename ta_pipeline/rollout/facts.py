@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ta_pipeline.errors import RolloutError, SchemaError, StateError
@@ -40,10 +41,23 @@ class Options:
     restore_from: str = ""
 
 
-def facts_of(
-    platform: Platform, revisions: RevisionStore, target: Version, options: Options
-) -> tuple[Facts, dict[str, int]]:
-    """What a plan is made from, and the versions of the target's states.
+@dataclass(frozen=True)
+class Gathered:
+    """What was asked for a rollout: what its plan is made from, and what its record keeps.
+
+    Attributes:
+        facts: see there.
+        schema_ids: subject to the registry's id; empty when the registry is not as declared.
+        states: the target's states, with their versions; empty when nothing is to be done.
+    """
+
+    facts: Facts
+    schema_ids: Mapping[str, int]
+    states: Mapping[str, int] = field(default_factory=dict)
+
+
+def gather(platform: Platform, revisions: RevisionStore, target: Version, options: Options) -> Gathered:
+    """Ask everything a rollout to `target` has to know.
 
     Raises:
         TaError: something that has to be asked does not answer.
@@ -51,12 +65,13 @@ def facts_of(
     settings = platform.settings
     current, running = revisions.current(), running_job(platform)
     newest = newest_verdict(settings)
+    schema_problems, schema_ids = _schemas(settings)
     facts = Facts(
         current=current,
         running=running,
         target=target,
         saved=options.restore_from or _saved(platform, revisions, current, running),
-        problems=[*problems(settings), *_schema_problems(settings)],
+        problems=[*problems(settings), *schema_problems],
         red_replays=blocking_verdicts(settings),
         verdict=None if newest is None else "green" if newest.is_green else "red",
         clean_start=options.clean_start,
@@ -64,16 +79,17 @@ def facts_of(
         force=options.force,
     )
     if running is not None and plan(facts).kind is None:
-        return facts, {}
+        return Gathered(facts, schema_ids)
     manifest = describe_job(settings, platform.local, platform.code)
     if options.clean_start:
-        return facts, manifest.versions
+        return Gathered(facts, schema_ids, manifest.versions)
     saved = _newest_state(platform) if running is not None else _state_at(platform, facts.saved)
     if saved is None:
-        return facts, manifest.versions
+        return Gathered(facts, schema_ids, manifest.versions)
     recorded = current.states if current else {}
     reasons, said = incompatibilities(manifest, saved, recorded), notes(manifest, saved, recorded)
-    return dataclasses.replace(facts, incompatible=reasons, state_notes=said), manifest.versions
+    judged = dataclasses.replace(facts, incompatible=reasons, state_notes=said)
+    return Gathered(judged, schema_ids, manifest.versions)
 
 
 def state_for_rollback(
@@ -115,15 +131,6 @@ def running_job(platform: Platform) -> JobStatus | None:
     """
     found = platform.job.status()
     return found[0] if found else None
-
-
-def schema_ids(settings: Settings) -> dict[str, int]:
-    """Subject to the registry's id of the declared schema.
-
-    Raises:
-        SchemaError: the registry cannot be asked, or a schema is incompatible.
-    """
-    return {one.subject.name: one.schema_id for one in plan_schemas(settings) if one.schema_id is not None}
 
 
 def git_revision(checkout: Path) -> str | None:
@@ -173,13 +180,15 @@ def _saved(
     return point.path if point else None
 
 
-def _schema_problems(settings: Settings) -> list[str]:
+def _schemas(settings: Settings) -> tuple[list[str], dict[str, int]]:
+    """What is wrong with the registry, and the ids of the declared schemas in it."""
     try:
         plans = plan_schemas(settings)
     except SchemaError as error:
-        return [str(error)]
-    return [
+        return [str(error)], {}
+    problems = [
         f"{one.subject.name}: its schema is not registered; materialize registered_schemas"
         for one in plans
         if one.action != "unchanged"
     ]
+    return problems, {one.subject.name: one.schema_id for one in plans if one.schema_id is not None}

@@ -20,7 +20,7 @@ from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import Revision, RevisionStore
 from ta_pipeline.rollout.execute import version_of
-from ta_pipeline.rollout.facts import Options, facts_of, git_revision, running_job, schema_ids, state_for_rollback
+from ta_pipeline.rollout.facts import Options, gather, git_revision, running_job, state_for_rollback
 from ta_pipeline.rollout.journal import Journal, Rollout, Version
 from ta_pipeline.rollout.plan import Plan, plan
 from ta_pipeline.runtime import Report
@@ -45,8 +45,8 @@ class Rollouts:
         Raises:
             TaError: something that has to be asked does not answer.
         """
-        facts, _ = facts_of(self.platform, self.revisions, version_of(self.platform), options)
-        return plan(facts, self._expected_downtime())
+        gathered = gather(self.platform, self.revisions, version_of(self.platform), options)
+        return plan(gathered.facts, self._expected_downtime())
 
     def start(self, options: Options, report: Report) -> Rollout | None:
         """Begin to roll the declared version out, or join a rollout that has not ended; None: nothing is to be done.
@@ -58,7 +58,8 @@ class Rollouts:
         if (left := self.unfinished()) is not None:
             return self.resume(left, report)
         target = version_of(self.platform)
-        facts, states = facts_of(self.platform, self.revisions, target, options)
+        gathered = gather(self.platform, self.revisions, target, options)
+        facts = gathered.facts
         planned = plan(facts, self._expected_downtime())
         report(str(planned))
         if planned.kind is None:
@@ -76,8 +77,8 @@ class Rollouts:
             previous_revision=facts.current.number if facts.current else None,
             restore_from=planned.restore_from,
             verify_seconds=options.verify_seconds,
-            states=states,
-            schema_ids=schema_ids(self.platform.settings),
+            states=gathered.states,
+            schema_ids=gathered.schema_ids,
             git=git_revision(REPOSITORY),
             replay_verdict=facts.verdict,
         )
