@@ -75,8 +75,8 @@ class JobBeat:
 
 
 @dataclass(frozen=True)
-class WindowReport:
-    """What is known now; times are epoch milliseconds, latencies as in `ta_pipeline.probe_report`."""
+class Window:
+    """What was seen lately; times are epoch milliseconds, latencies as in `ta_pipeline.probe_report`."""
 
     at_ms: int
     since_ms: int
@@ -89,6 +89,12 @@ class WindowReport:
     newest_event_ms: Mapping[str, int]
     """By channel: the newest `event_ts`, 1-minute signals left out."""
     job_beat: JobBeat | None
+
+
+@dataclass(frozen=True)
+class WindowReport(Window):
+    """What is known now: lately, and since the start."""
+
     total: ProbeReport
 
     def to_dict(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -75,16 +75,21 @@ def on_time(messages: Iterable[Message], settings: Settings) -> Iterator[Outgoin
 
 
 @contextmanager
-def running_clock(settings: Settings) -> Iterator[None]:
-    """A clock of the test's own, on its clock topic and in its input format."""
+def beside(target: Callable[..., Any], *arguments: Any) -> Iterator[None]:
+    """Run `target(*arguments, stop)` in a thread, until the block ends."""
     stop = threading.Event()
-    thread = threading.Thread(target=Clock(settings).run, args=(stop,))
+    thread = threading.Thread(target=target, args=(*arguments, stop))
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join()
+
+
+def running_clock(settings: Settings) -> AbstractContextManager[None]:
+    """A clock of the test's own, on its clock topic and in its input format."""
+    return beside(Clock(settings).run)
 
 
 def send(stack: RunningStack, settings: Settings, messages: Iterable[Message], first_seq: int = 0) -> None:

@@ -13,7 +13,7 @@ import requests
 from ta_pipeline.clickhouse import DATABASE, client_of, rows_of
 from ta_pipeline.errors import MonitoringError
 from ta_pipeline.latency import LatencySummary
-from ta_pipeline.probe_window import Counts, JobBeat
+from ta_pipeline.probe_window import Counts, JobBeat, Window
 from ta_pipeline.revisions import Revision, RevisionStore
 from ta_pipeline.s3 import object_exists, s3_client
 from ta_pipeline.settings import Settings
@@ -43,16 +43,9 @@ class ClickHouseStatus:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the probe saw: see `ta_pipeline.probe_window.WindowReport`."""
+class Seen(Window):
+    """What the probe saw lately, and what it was promised."""
 
-    at_ms: int
-    since_ms: int
-    short: Mapping[str, LatencySummary]
-    long: Mapping[str, LatencySummary]
-    recent: Counts
-    newest_event_ms: Mapping[str, int]
-    job_beat: JobBeat | None
     final_within_ms: int
 
 

@@ -35,7 +35,7 @@ from ta_pipeline.platform import Platform
 from ta_pipeline.probe_server import ProbeServer
 from ta_pipeline.revisions import Revision, RevisionStore
 from ta_pipeline.settings import Settings
-from tests.jobs import on_time, running_job, running_table_job, simulated
+from tests.jobs import beside, on_time, running_job, running_table_job, simulated
 from tests.stack import RunningStack, wait_for
 
 INTERVAL_MS = 2_000
@@ -72,19 +72,6 @@ class Watched:
 
 
 @contextmanager
-def _background(target: Any, *arguments: Any) -> Iterator[None]:
-    """Run `target(..., stop)` beside the test."""
-    stop = threading.Event()
-    thread = threading.Thread(target=target, args=(*arguments, stop))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-@contextmanager
 def _standing_still(stack: RunningStack, component: str) -> Iterator[None]:
     """As on a machine that is paused: connections stay open, nothing answers."""
     process = stack.process(component)
@@ -109,10 +96,10 @@ def watched(stack: RunningStack) -> Iterator[Watched]:
         feed(settings, on_time(market, settings), stop=stop)
 
     with (
-        _background(server.run),
+        beside(server.run),
         running_job(stack, settings) as runtime,
         running_table_job(stack, settings),
-        _background(send),
+        beside(send),
     ):
         (status,) = runtime.status()
         revision = Revision(0, "2026-01-02T14:30:00Z", "running", status.name, status.job_id, settings.public(), "test")

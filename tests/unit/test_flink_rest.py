@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +23,7 @@ from ta_pipeline.flink_answers import (
     root_cause,
 )
 from ta_pipeline.flink_rest import FlinkRest
+from tests.answers import answering_always
 
 # Answers of a Flink 2.2.1 cluster, shortened.
 JOBS = {
@@ -166,23 +166,8 @@ def answering(status: int, body: Any) -> Iterator[str]:
     """The URL of a server that gives every request the same answer; the client under test is the real one."""
     content = json.dumps(body).encode()
     head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.recv(65_536)
-                    connection.sendall(head.encode() + content)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
+    with answering_always(head.encode() + content) as address:
+        yield f"http://{address}"
 
 
 def test_a_refusal_names_url_and_cause() -> None:

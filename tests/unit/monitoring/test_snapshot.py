@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +9,7 @@ from ta_pipeline.local.settings import load_local_settings
 from ta_pipeline.monitoring.snapshot import FIRST_SECONDS, THEN_SECONDS, StatusSnapshot, Unreachable, take_snapshot
 from ta_pipeline.platform import Platform
 from ta_pipeline.settings import load_settings
+from tests.answers import answering_always
 from tests.status import NOW_MS
 
 
@@ -40,23 +40,9 @@ def silent() -> Iterator[str]:
 @pytest.fixture
 def nonsense() -> Iterator[str]:
     """Answers everything with what nobody expects."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.recv(65_536)
-                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\n<>")
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\n<>"
+    with answering_always(answer) as address:
+        yield address
 
 
 def test_where_nothing_listens_each_component_is_unreachable_by_its_own_name() -> None:
