@@ -237,7 +237,7 @@ def _claims(proof: Proof) -> Iterator[tuple[str, str, bool | None]]:
             not seen.final_duplicates,
         )
     if proof.schema_change:
-        yield "a schema evolved, and every reader still reads", proof.schema_change, True
+        yield "a schema evolved: compatible with the one before, and registered", proof.schema_change, True
     if (revision := proof.upgrade) is not None:
         down = revision.downtime_seconds
         yield (
