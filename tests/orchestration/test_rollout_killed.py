@@ -91,10 +91,9 @@ def test_a_killed_dagster_run_does_not_stop_the_stream_and_a_killed_agent_is_suc
     with market(platform.settings, seed=33, seconds=600) as going:
         roll_out(platform)
 
-        run = start_dagster(changed(platform, live_slice_ms=200), tmp_path / "dagster")
-        wait_for("the old job is being stopped", lambda: step_of(journal) not in {None, "planned", "done"}, 90)
-        run.kill()
-        run.wait()
+        with start_dagster(changed(platform, live_slice_ms=200), tmp_path / "dagster") as run:
+            wait_for("the old job is being stopped", lambda: step_of(journal) not in {None, "planned", "done"}, 90)
+            run.kill()
         wait_for("the rollout ends without the run that started it", lambda: step_of(journal) == "done", 90)
         (status,) = platform.job.status()
         assert platform.job.settings_of(status.job_id)["TA_LIVE_SLICE_MS"] == "200"
