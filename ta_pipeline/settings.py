@@ -16,8 +16,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ta_pipeline.errors import SettingsError
 
 PREFIX = "TA_"
-_AROUND_THE_JOB = frozenset({"probe_url", "alert_reminder_minutes"})
-"""Read by what watches the job, never by the job: a change of them is no change of the job."""
+AROUND_THE_JOB = frozenset({
+    "savepoint_interval_hours", "savepoints_kept", "revision_dir", "replay_dir", "recordings_dir", "schema_dir",
+    "input_field_case", "s3_endpoint", "s3_path_style", "s3_secure", "s3_access_key", "s3_secret_key",
+    "probe_url", "alert_webhook_url", "alert_reminder_minutes",
+})  # fmt: skip
+"""Fields that only what is around the job reads, never the job: a change of them is no change of the job."""
+PLACE_OF_THE_JOB = frozenset({"runtime", "flink_rest_url", "k8s_namespace", "image"})
+"""Fields that the job does not read either, but that say where it runs: with another value, it runs elsewhere."""
 TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
@@ -207,10 +213,8 @@ class Settings(BaseSettings):
 
     def public(self) -> dict[str, str]:
         """The job's settings that are no secrets, as `TA_*`: what a revision records and a running job tells."""
-        values = {name: getattr(self, name) for name in type(self).model_fields if name not in _AROUND_THE_JOB}
-        return {
-            PREFIX + name.upper(): text_of(value) for name, value in values.items() if not isinstance(value, SecretStr)
-        }
+        values = {name: getattr(self, name) for name in type(self).model_fields if name not in AROUND_THE_JOB}
+        return {variable_of(name): text_of(value) for name, value in values.items() if not isinstance(value, SecretStr)}
 
     def without_secrets(self, text: str) -> str:
         """`text` with the value of every secret setting replaced: for what other programs print."""
@@ -219,6 +223,11 @@ class Settings(BaseSettings):
             if isinstance(value, SecretStr) and value.get_secret_value():
                 text = text.replace(value.get_secret_value(), "**********")
         return text
+
+
+def variable_of(name: str) -> str:
+    """The `TA_*` variable of a field."""
+    return PREFIX + name.upper()
 
 
 def text_of(value: object) -> str:
@@ -236,7 +245,7 @@ def load_settings(**overrides: Any) -> Settings:
     """
     unknown = sorted(set(overrides) - set(Settings.model_fields))
     if unknown:
-        raise SettingsError(f"no such setting: {', '.join(PREFIX + name.upper() for name in unknown)}")
+        raise SettingsError(f"no such setting: {', '.join(map(variable_of, unknown))}")
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -270,5 +279,5 @@ def _describe(error: ValidationError) -> str:
         name = str(item["loc"][0])
         field = Settings.model_fields[name]
         shown = "**********" if field.annotation is SecretStr else repr(item["input"])
-        lines.append(f"{PREFIX}{name.upper()}={shown} is not allowed: {message}. It is: {field.description}.")
+        lines.append(f"{variable_of(name)}={shown} is not allowed: {message}. It is: {field.description}.")
     return "\n".join(lines)

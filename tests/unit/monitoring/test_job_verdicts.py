@@ -217,6 +217,11 @@ def test_a_setting_that_only_one_side_has_is_a_difference() -> None:
     assert "TA_DEDUP is '(unset)', declared 'true'" in found.message
 
 
+def test_a_setting_that_the_job_does_not_read_is_no_difference_though_older_code_told_it() -> None:
+    older = {**job().settings, "TA_SAVEPOINTS_KEPT": "3"}
+    assert settings_drift(snapshot(flink=flink(job(settings=older))), NONE).state == "ok"
+
+
 def test_a_job_that_is_not_the_one_recorded_may_be_a_rollout_under_way() -> None:
     edited = {**job().settings, "TA_DEDUP": "false"}
     found = settings_drift(snapshot(flink=flink(job(id="d4", settings=edited))), NONE)
