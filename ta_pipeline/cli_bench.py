@@ -14,7 +14,6 @@ from rich.markdown import Markdown
 
 from ta_pipeline import cli_stack
 from ta_pipeline.bench.machine import machine
-from ta_pipeline.bench.picture import draw
 from ta_pipeline.bench.report import render
 from ta_pipeline.bench.results import Results
 from ta_pipeline.bench.runner import Bench
@@ -90,6 +89,8 @@ def _take(steps: list[Callable[[], None]], results: Results, save: Callable[[], 
 
 def _save(results: Results, flink_version: str, when: datetime, path: Path) -> None:
     """The report so far, and its picture beside it."""
+    from ta_pipeline.bench.picture import draw  # noqa: PLC0415 - slow, and no other command needs it
+
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = path.with_suffix(".png")
     drawn = draw(results, picture)

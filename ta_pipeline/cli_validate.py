@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -17,16 +17,16 @@ from rich.table import Table
 from ta_pipeline.errors import RecordingError, SettingsError, TaError
 from ta_pipeline.local.stack import local_settings
 from ta_pipeline.recordings import read
-from ta_pipeline.replay.compare import Frames
 from ta_pipeline.replay.inputs import ALL, cut_day, day_bounds, recordings_of
-from ta_pipeline.replay.report import write_report
-from ta_pipeline.replay.topics import emitted_frames, record_day
-from ta_pipeline.replay.validate import Progress as Told
-from ta_pipeline.replay.validate import Replay, validate
 from ta_pipeline.replay.verdict import Comparison, FieldVerdict
 from ta_pipeline.sessions import NEW_YORK
 from ta_pipeline.settings import Settings, parse_overrides
 from ta_pipeline.terminal import fail, steps
+
+if TYPE_CHECKING:  # they need pandas
+    from ta_pipeline.replay.compare import Frames
+    from ta_pipeline.replay.validate import Progress as Told
+    from ta_pipeline.replay.validate import Replay
 
 RED, NOT_JUDGED = 1, 2
 console = Console()
@@ -63,6 +63,8 @@ def validate_command(
 
     Exit status: 0 green, 1 red, 2 it could not be judged.
     """
+    from ta_pipeline.replay.validate import validate  # noqa: PLC0415 - slow, and no other command needs it
+
     try:
         settings = local_settings(**parse_overrides(overrides or []))
         of_job = parse_overrides(job_only or [])
@@ -74,7 +76,7 @@ def validate_command(
                 files, scratch / "output", settings, day=named, symbol=symbol, source=source, job_only=of_job,
                 emitted=emitted, progress=told,
             )  # fmt: skip
-            report = write_report(replay, out) if out else None
+            report = _report(replay, out) if out else None
     except TaError as error:
         fail(error, NOT_JUDGED)
     _print(replay)
@@ -95,6 +97,8 @@ def _messages(
     told: Told,
 ) -> tuple[list[Path], str]:
     """The files to replay, and where they are from."""
+    from ta_pipeline.replay.topics import record_day  # noqa: PLC0415 - as above
+
     if topics:
         if recordings:
             raise SettingsError("give recordings or --topics, not both")
@@ -110,8 +114,16 @@ def _messages(
 
 
 def _emitted(settings: Settings, day: datetime | None, symbol: str, told: Told) -> Frames:
+    from ta_pipeline.replay.topics import emitted_frames  # noqa: PLC0415 - as above
+
     bounds = day_bounds(_given(day, "--production"), settings)
     return emitted_frames(settings, bounds, symbol, progress=lambda n: told("production", n, 0))
+
+
+def _report(replay: Replay, out: Path) -> Path:
+    from ta_pipeline.replay.report import write_report  # noqa: PLC0415 - as above: it draws
+
+    return write_report(replay, out)
 
 
 def _given(day: datetime | None, by: str) -> date:

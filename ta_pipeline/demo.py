@@ -31,7 +31,6 @@ from ta_pipeline.feed import FeedReport, Outgoing, recorded, send, simulated
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings
 from ta_pipeline.probe import probe
 from ta_pipeline.probe_report import ProbeReport
-from ta_pipeline.replay.days import replay_day
 from ta_pipeline.replay.inputs import ALL
 from ta_pipeline.replay.record import RecordedVerdict, newest_verdict, record_verdict
 from ta_pipeline.revisions import Revision, RevisionStore
@@ -146,6 +145,8 @@ class Demo:
             self._dagster("validate_replay", config=config, partition=f"{today.isoformat()}|{ALL}")
             self.proof.replay = newest_verdict(self._settings)
             return
+        from ta_pipeline.replay.days import replay_day  # noqa: PLC0415 - slow, and few commands need it
+
         self._console.print(f"{today} is no market day, so it has no partition in Dagster: the same without")
         with tempfile.TemporaryDirectory(prefix="ta-demo-") as scratch:
             found = replay_day(

@@ -126,7 +126,7 @@ def probe(what: Seen | None = None, **changes: Any) -> ProbeStatus:
     return dataclasses.replace(ProbeStatus(NOW_MS - 200, None, what or seen()), **changes)
 
 
-def snapshot(**changes: Any) -> StatusSnapshot:
+def snapshot(*, session_open: bool = True, **changes: Any) -> StatusSnapshot:
     """Everything is well, and a session is open."""
     tables = {"ta_microbars": NOW_MS - 13_000, "ta_signals": NOW_MS - 13_000}
     found = StatusSnapshot(
@@ -137,7 +137,7 @@ def snapshot(**changes: Any) -> StatusSnapshot:
         store=store(revision()),
         clickhouse=ClickHouseStatus(tables),
         probe=probe(),
-        session_open=True,
+        is_session_open=lambda: session_open,
         checkpoint_stored=True,
     )
     return dataclasses.replace(found, **changes)

@@ -54,11 +54,12 @@ def input_flow(snapshot: StatusSnapshot, _history: History) -> Verdict:
         return unreachable(name, snapshot.kafka)
     age_ms = trade_age_ms(snapshot)
     topic, session = snapshot.settings.trades_topic, snapshot.settings.session
-    figures: dict[str, Figure] = {"age_ms": age_ms, "session_open": snapshot.session_open}
+    figures: dict[str, Figure] = {"age_ms": age_ms}
     newest = "has none" if age_ms is None else f"has a newest one of {duration(age_ms)} ago"
     if age_ms is not None and age_ms <= SILENT_WARN_MS:
         return Verdict(name, "ok", f"trades come: {topic} {newest}", figures)
-    if not snapshot.session_open:
+    figures["session_open"] = is_open = snapshot.is_session_open()
+    if not is_open:
         return Verdict(
             name, "asleep", f"no trades come ({topic} {newest}), and the {session} session is closed", figures
         )
@@ -72,7 +73,7 @@ def watermark_lag(snapshot: StatusSnapshot, _history: History) -> Verdict:
     seen = seen_of(snapshot, name)
     if isinstance(seen, Verdict):
         return seen
-    if not trades_flow(snapshot) and not snapshot.session_open:
+    if not trades_flow(snapshot) and not snapshot.is_session_open():
         return Verdict(name, "asleep", "no trades come: there is nothing to be late with")
     if not snapshot.settings.status_topic:
         return _lag_by_metric(name, snapshot, seen)

@@ -9,15 +9,17 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from ta_pipeline.errors import S3Error
-from ta_pipeline.replay.validate import Replay
 from ta_pipeline.revisions import settings_hash
 from ta_pipeline.s3 import ensure_bucket, list_keys, read_object, s3_client, split_uri, write_object
 from ta_pipeline.settings import Settings
+
+if TYPE_CHECKING:  # rollouts read verdicts, and never pandas
+    from ta_pipeline.replay.validate import Replay
 
 _NEWEST = "newest"
 
