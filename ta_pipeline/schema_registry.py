@@ -1,8 +1,9 @@
 """Avro schemas of the topics: which subject has which file, and how they get into the registry.
 
 Subjects follow TopicNameStrategy (`<topic>-value`), each BACKWARD. All are checked before any is registered, and
-only what changed is registered. The check is made here, so that it names the fields and does not depend on how a
-registry is set; the registry checks again. The job itself never registers a schema.
+only what changed is registered; a compatibility level that somebody loosened is set back. The check is made here, so
+that it names the fields and does not depend on how a registry is set; the registry checks again. The job itself never
+registers a schema.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ta_pipeline.settings import Settings
 
 DIRECTORY = Path(__file__).resolve().parents[1] / "schema" / "avro"
 COMPATIBILITY = "BACKWARD"
+NOT_SET = "not set"
 TIMEOUT_SECONDS = 10
 _NOT_FOUND = {404, 40401, 40402, 40403}
 _NO_LEVEL = {404, 40401, 40408}
@@ -58,6 +60,13 @@ class SubjectPlan:
     """The registry's id of the schema; None until it is registered."""
     version: int | None = None
     """The schema's version within its subject; None until it is registered."""
+    loosened: str | None = None
+    """The other compatibility level that was found, and set back; None: there was none to set back."""
+
+    @property
+    def is_changed(self) -> bool:
+        """Something has to be done, or was done."""
+        return self.action != "unchanged" or self.loosened is not None
 
 
 def declared_subjects(settings: Settings) -> tuple[Subject, ...]:
@@ -160,12 +169,15 @@ def unreadable(reader: str, writer: str) -> str | None:
 def ensure_schemas(settings: Settings, subjects: Iterable[Subject] | None = None) -> list[SubjectPlan]:
     """Check every subject, then register what is new or changed; returns what was found and done, ids filled in.
 
+    Every subject is BACKWARD afterwards, whether its schema changed or not.
+
     Raises:
         SchemaError: the registry cannot be asked, or refuses a schema.
     """
     plans = plan_schemas(settings, subjects)
     with registry_client(settings) as client:
-        return [plan if plan.action == "unchanged" else _register(settings, client, plan) for plan in plans]
+        tight = [_tighten(settings, client, plan) for plan in plans]
+        return [plan if plan.action == "unchanged" else _register(settings, client, plan) for plan in tight]
 
 
 def wrong_compatibility(settings: Settings, subjects: Iterable[str]) -> list[str]:
@@ -180,7 +192,7 @@ def wrong_compatibility(settings: Settings, subjects: Iterable[str]) -> list[str
             with _asking(settings, name):
                 level = _compatibility(client, name)
             if level != COMPATIBILITY:
-                problems.append(f"{name}: its compatibility is {level or 'not set'}, declared {COMPATIBILITY}")
+                problems.append(f"{name}: its compatibility is {level or NOT_SET}, declared {COMPATIBILITY}")
     return problems
 
 
@@ -193,10 +205,20 @@ def _compatibility(client: SchemaRegistryClient, name: str) -> str | None:
         raise
 
 
+def _tighten(settings: Settings, client: SchemaRegistryClient, plan: SubjectPlan) -> SubjectPlan:
+    """Make a subject BACKWARD if it is not; one that is not there yet has no level that could be loosened."""
+    name = plan.subject.name
+    with _asking(settings, name):
+        level = _compatibility(client, name)
+        if level == COMPATIBILITY:
+            return plan
+        client.set_compatibility(name, COMPATIBILITY)
+    return plan if plan.action == "register" else replace(plan, loosened=level or NOT_SET)
+
+
 def _register(settings: Settings, client: SchemaRegistryClient, plan: SubjectPlan) -> SubjectPlan:
     name, schema = plan.subject.name, Schema(plan.subject.schema, "AVRO")
     with _asking(settings, name):
-        client.set_compatibility(name, COMPATIBILITY)
         client.register_schema(name, schema)
         registered = client.lookup_schema(name, schema)
     return replace(plan, schema_id=registered.schema_id, version=registered.version)

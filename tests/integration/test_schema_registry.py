@@ -70,6 +70,21 @@ def test_a_breaking_schema_is_refused_though_the_rule_in_the_registry_was_loosen
         ensure_schemas(stack.settings, [subject(name, SYMBOL, REQUIRED)])
 
 
+def test_a_loosened_rule_is_set_back_though_the_schema_is_unchanged_and_told_once(
+    stack: RunningStack, name: str
+) -> None:
+    wanted = [subject(name, SYMBOL)]
+    (registered,) = ensure_schemas(stack.settings, wanted)
+    assert registered.loosened is None
+    with registry_client(stack.settings) as client:
+        client.set_compatibility(name, "NONE")
+        (mended,) = ensure_schemas(stack.settings, wanted)
+        assert client.get_compatibility(name) == "BACKWARD"
+    assert (mended.action, mended.version, mended.loosened, mended.is_changed) == ("unchanged", 1, "NONE", True)
+    (again,) = ensure_schemas(stack.settings, wanted)
+    assert (again.loosened, again.is_changed) == (None, False)
+
+
 def test_the_registry_itself_refuses_a_breaking_schema(stack: RunningStack, name: str) -> None:
     ensure_schemas(stack.settings, [subject(name, SYMBOL)])
     breaking = Schema(subject(name, SYMBOL, REQUIRED).schema, "AVRO")

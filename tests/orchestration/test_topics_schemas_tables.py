@@ -103,7 +103,7 @@ def test_an_incompatible_schema_fails_before_anything_is_registered_and_names_th
     assert "note" in (alone.description or "")
 
 
-def test_a_subject_whose_compatibility_was_loosened_fails_its_check(platform: Platform) -> None:
+def test_a_subject_whose_compatibility_was_loosened_fails_its_check_and_is_mended(platform: Platform) -> None:
     assert materialize(platform, SCHEMAS).success
     subject = f"{platform.settings.signals_topic}-value"
     with schema_registry.registry_client(platform.settings) as client:
@@ -111,6 +111,12 @@ def test_a_subject_whose_compatibility_was_loosened_fails_its_check(platform: Pl
     found = check(materialize(platform, [schemas_compatible]), "schemas_compatible")
     assert not found.passed
     assert found.description == f"{subject}: its compatibility is NONE, declared BACKWARD"
+    mended = materialize(platform, SCHEMAS)
+    assert check(mended, "schemas_compatible").passed
+    told = metadata(mended, "registered_schemas")
+    assert told["changed"] == 1
+    (row,) = [row for row in told["subjects"] if row["subject"] == subject]
+    assert (row["change"], row["compatibility"]) == ("unchanged", "BACKWARD again, it was NONE")
 
 
 def test_migrations_that_were_applied_are_not_applied_again_and_the_tables_are_as_declared(platform: Platform) -> None:
