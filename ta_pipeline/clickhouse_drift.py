@@ -8,6 +8,7 @@ server's own spelling, and nothing here has to understand SQL.
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -25,14 +26,19 @@ from ta_pipeline.clickhouse import (
 from ta_pipeline.settings import Settings
 
 GIB = 2**30
+TWIN_SECONDS = 3_600
+"""A comparison takes seconds: what is left of one that began so long ago is nobody's."""
 _COLUMNS = (
-    "SELECT table, name, type, default_kind, default_expression FROM system.columns WHERE database = {database:String}"
+    "SELECT table, name, type, default_kind, default_expression, compression_codec FROM system.columns "
+    "WHERE database = {database:String}"
 )
 _TABLES = (
     "SELECT name, engine, sorting_key, partition_key, engine_full, as_select FROM system.tables "
     "WHERE database = {database:String}"
 )
 _TTL = re.compile(r" TTL (.*?)(?= SETTINGS |$)")
+_TWIN = re.compile(rf"{DATABASE}_declared_(?:(\d+)_)?[0-9a-f]{{12}}")
+_QUOTED_OR_PARENTHESIS = re.compile(r"'(?:[^'\\]|\\.)*'|[()]")
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class TableShape:
     """What a table or view is, in the server's spelling."""
 
     engine: str
+    """With its arguments."""
     order_key: str
     partition_key: str
     ttl: str
@@ -47,7 +54,7 @@ class TableShape:
     select: str
     """A view's query, without its database."""
     columns: Mapping[str, str]
-    """Name to type, with the default or materialized expression behind it."""
+    """Name to type, with the default or materialized expression and the codec behind it."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,8 @@ def drift(declared: Mapping[str, TableShape], live: Mapping[str, TableShape]) ->
 def table_drift(settings: Settings, database: str = DATABASE, *, ttl_days: int | None = TTL_DAYS) -> list[str]:
     """Compare `database` with what the migrations declare; changes nothing in it. Empty: as declared.
 
+    What comparisons that were killed have left on the server is removed first.
+
     Args:
         settings: where ClickHouse is.
         database: what is compared.
@@ -102,13 +111,27 @@ def table_drift(settings: Settings, database: str = DATABASE, *, ttl_days: int |
     Raises:
         ClickHouseError: ClickHouse refuses or does not answer, or the files do not fit what was applied.
     """
-    twin = f"{DATABASE}_declared_{uuid.uuid4().hex[:12]}"
+    now = time.time()
+    for left in left_over(_databases(settings), now):
+        drop_database(settings, left)
+    twin = f"{DATABASE}_declared_{int(now)}_{uuid.uuid4().hex[:12]}"
     try:
         apply_migrations(settings, twin, ttl_days=ttl_days)
         declared = shapes(settings, twin)
     finally:
         drop_database(settings, twin)
     return drift(declared, shapes(settings, database))
+
+
+def left_over(databases: Iterable[str], now: float) -> list[str]:
+    """Databases that a comparison made and did not drop; pure.
+
+    Args:
+        databases: names.
+        now: epoch seconds; a name says when its comparison began, and one that does not is of older code.
+    """
+    found = ((name, _TWIN.fullmatch(name)) for name in databases)
+    return [name for name, twin in found if twin and now - float(twin.group(1) or 0) > TWIN_SECONDS]
 
 
 def shapes(settings: Settings, database: str) -> dict[str, TableShape]:
@@ -122,11 +145,11 @@ def shapes(settings: Settings, database: str) -> dict[str, TableShape]:
         tables = rows_of(settings, client, _TABLES, where)
         columns = rows_of(settings, client, _COLUMNS, where)
     by_table: dict[str, dict[str, str]] = {}
-    for table, name, kind, default_kind, expression in columns:
-        by_table.setdefault(table, {})[name] = " ".join(part for part in (kind, default_kind, expression) if part)
+    for table, name, *described in columns:
+        by_table.setdefault(table, {})[name] = " ".join(part for part in described if part)
     return {
         name: TableShape(
-            engine=engine_full.split(" ")[0] if engine_full else engine,
+            engine=_engine(engine, engine_full),
             order_key=order_key,
             partition_key=partition_key,
             ttl=_ttl(engine_full),
@@ -197,6 +220,23 @@ def _columns(table: str, declared: Mapping[str, str], live: Mapping[str, str]) -
         if name in live and live[name] != kind
     ]
     return found
+
+
+def _databases(settings: Settings) -> list[str]:
+    with closing(client_of(settings)) as client:
+        return [name for (name,) in rows_of(settings, client, "SELECT name FROM system.databases", {})]
+
+
+def _engine(name: str, engine_full: str) -> str:
+    """The engine with its arguments, without the clauses behind them."""
+    depth = 0
+    if not engine_full.startswith(f"{name}("):
+        return name
+    for found in _QUOTED_OR_PARENTHESIS.finditer(engine_full):
+        depth += {"(": 1, ")": -1}.get(found.group(), 0)
+        if depth == 0 and found.group() == ")":
+            return engine_full[: found.end()]
+    return engine_full
 
 
 def _ttl(engine_full: str) -> str:

@@ -20,7 +20,7 @@ _OFF = "TA_CLICKHOUSE_URL is empty: there is no table path"
 
 @dg.asset_check(asset=clickhouse_tables, blocking=True)
 def tables_as_declared(platform: PlatformResource) -> dg.AssetCheckResult:
-    """Columns, engine, order key and TTL of every table are those of the migrations, and all of these were applied."""
+    """Columns, codecs, engine, order key and TTL of every table are those of the migrations, which were all applied."""
     if not platform.settings.clickhouse_url:
         return verdict([], _OFF)
     with explained():
