@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ta_pipeline.errors import S3Error, TaError
 from ta_pipeline.platform import Platform
+from ta_pipeline.release_retention import apply_release_retention, release_retention_of
 from ta_pipeline.savepoints.catalog import Catalog, read_catalog, save_catalog
 from ta_pipeline.savepoints.retention import RetentionPlan, apply_retention, retention_of
 from ta_pipeline.savepoints.savepoint import Savepoint
@@ -91,23 +92,28 @@ def verify(
 def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be deleted, and delete nothing")] = False,
 ) -> None:
-    """Delete the savepoints that nothing needs any more; the job may be down."""
+    """Delete the savepoints, and the copies of the code, that nothing needs any more; the job may be down."""
     now = datetime.now(UTC)
     try:
-        settings = Platform.here().settings
+        platform = Platform.here()
+        settings, local = platform.settings, platform.local
         catalog = read_catalog(settings)
         plan = retention_of(settings, catalog, now)
         console.print(_table(catalog, plan))
         deleted = [] if dry_run else apply_retention(settings, plan, now, console.print)
+        releases: Sequence[str] = ()
+        if not plan.unknown:
+            of_code = release_retention_of(settings, local, now)
+            releases = of_code.delete if dry_run else apply_release_retention(settings, local, now)
     except TaError as error:
         fail(error)
     _tell([*plan.unknown, *catalog.notes])
     if plan.unknown:
         console.print("nothing was deleted: what is not known may be needed")
     elif dry_run:
-        console.print(f"{len(plan.delete)} would be deleted")
+        console.print(f"{len(plan.delete)} would be deleted, and {len(releases)} copies of the code")
     else:
-        console.print(f"{len(deleted)} deleted, {len(plan.keep)} kept")
+        console.print(f"{len(deleted)} deleted, {len(plan.keep)} kept; {len(releases)} copies of the code deleted")
 
 
 def _table(catalog: Catalog, plan: RetentionPlan) -> Table:

@@ -6,6 +6,9 @@ settings back, but not the old code. On Kubernetes the image is the release.
 
 The TaskManager imports from `releases/current`, a link. Python keeps modules that it has imported, so the TaskManager
 has to be restarted when the link is moved.
+
+A release that is made or found was used just then (the folder's time of change says so): what somebody is about to
+deploy is young, and is not pruned.
 """
 
 from __future__ import annotations
@@ -51,7 +54,9 @@ def make_release(local: LocalSettings, code: Path = REPOSITORY) -> Release:
     files = list(_files(code))
     digest = _digest(code, files)
     target = local.dir / "releases" / digest
-    if not target.exists():
+    if target.exists():
+        os.utime(target)
+    else:
         draft = target.with_name(f"{digest}.{uuid.uuid4().hex[:8]}")
         for file in files:
             copy = draft / file.relative_to(code)
@@ -66,7 +71,7 @@ def make_release(local: LocalSettings, code: Path = REPOSITORY) -> Release:
 
 
 def find_release(local: LocalSettings, digest: str) -> Release:
-    """A release that was made here.
+    """A release that was made here; it counts as used.
 
     Raises:
         StackError: it is not here any more.
@@ -74,6 +79,7 @@ def find_release(local: LocalSettings, digest: str) -> Release:
     path = local.dir / "releases" / digest
     if not digest or not path.is_dir():
         raise StackError(f"release {digest!r} is not in {path.parent}: the job's code of that revision is lost")
+    os.utime(path)
     return Release(digest, path)
 
 
@@ -91,15 +97,29 @@ def activate(local: LocalSettings, release: Release) -> None:
     os.replace(draft, link)
 
 
-def prune(local: LocalSettings, keep: Iterable[str]) -> list[str]:
-    """Delete the releases that are neither active nor in `keep`; returns their digests."""
+def unneeded(local: LocalSettings, keep: Iterable[str], before: float) -> list[str]:
+    """The releases, and what was left of interrupted copies, that `prune` would delete, by name.
+
+    Args:
+        local: where the stack keeps its state.
+        keep: digests of releases that stay; the active one stays anyway.
+        before: epoch seconds; what was used later stays, too.
+    """
     kept = {*keep, active(local)}
     folder = local.dir / "releases"
     found = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()] if folder.exists() else []
-    gone = [path for path in found if path.name not in kept]
-    for path in gone:
-        shutil.rmtree(path)
-    return sorted(path.name for path in gone)
+    return sorted(path.name for path in found if path.name not in kept and path.stat().st_mtime < before)
+
+
+def prune(local: LocalSettings, keep: Iterable[str], before: float) -> list[str]:
+    """Delete the releases that are neither active, nor in `keep`, nor used since `before`; returns their names."""
+    gone = unneeded(local, keep, before)
+    for name in gone:
+        path = local.dir / "releases" / name
+        # Renamed first: half of a release must not be found as one.
+        doomed = path.rename(path.with_name(f"{name.partition('.')[0]}.{uuid.uuid4().hex[:8]}"))
+        shutil.rmtree(doomed)
+    return gone
 
 
 def _files(code: Path) -> Iterator[Path]:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from ta_pipeline.errors import StackError
-from ta_pipeline.local.releases import activate, active, find_release, make_release, prune
+from ta_pipeline.local.releases import activate, active, find_release, make_release, prune, unneeded
 from ta_pipeline.local.settings import LocalSettings, load_local_settings
 
 
@@ -67,5 +69,24 @@ def test_pruning_keeps_the_active_release_and_those_that_are_needed(local: Local
         (code / "flink/job.py").write_text(text)
         made.append(make_release(local, code))
     activate(local, made[2])
-    assert prune(local, [made[1].digest]) == [made[0].digest]
+    now = time.time()
+    assert prune(local, [], now - 3_600) == [], "all of them were made just now"
+    assert prune(local, [made[1].digest], now + 1) == [made[0].digest]
     assert active(local) == made[2].digest
+    assert {path.name for path in made[2].path.parent.iterdir()} == {"current", made[1].digest, made[2].digest}
+
+
+def test_a_release_that_is_made_or_found_again_is_as_good_as_new(local: LocalSettings, code: Path) -> None:
+    release = make_release(local, code)
+    for use in (lambda: make_release(local, code), lambda: find_release(local, release.digest)):
+        os.utime(release.path, (0, 0))
+        use()
+        assert unneeded(local, [], time.time() - 3_600) == []
+
+
+def test_what_an_interrupted_copy_left_is_pruned_when_it_is_old(local: LocalSettings, code: Path) -> None:
+    release = make_release(local, code)
+    left = release.path.with_name("0123456789ab.01234567")
+    left.mkdir()
+    os.utime(left, (0, 0))
+    assert prune(local, [release.digest], time.time() + 1) == [left.name]

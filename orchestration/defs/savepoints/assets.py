@@ -11,6 +11,7 @@ from orchestration.failures import explained
 from orchestration.keys import JOB, JOB_POOL
 from orchestration.resources import PlatformResource
 from orchestration.tables import table
+from ta_pipeline.release_retention import apply_release_retention
 from ta_pipeline.savepoints.catalog import read_catalog
 from ta_pipeline.savepoints.drill import DrillReport, drill
 from ta_pipeline.savepoints.retention import apply_retention, retention_of
@@ -56,10 +57,11 @@ def savepoint(
 
 @dg.asset(group_name=GROUP, kinds={"s3"}, pool=JOB_POOL, deps=[savepoint])
 def savepoint_retention(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult[None]:
-    """Deletes the savepoints that nothing needs any more; the job may be down.
+    """Deletes the savepoints, and the copies of the job's code, that nothing needs any more; the job may be down.
 
-    Kept are the newest ones, what the running job and a rollback need, the newest verified one, and what is young. What
-    cannot be read may be needed: then nothing is deleted.
+    Kept are the newest savepoints, what the running job and a rollback need, the newest verified one, and what is
+    young; the code of the newest versions that ran, and what an unfinished rollout needs. What cannot be read may be
+    needed: then nothing is deleted.
     """
     settings, now = platform.settings, datetime.now(UTC)
     with explained():
@@ -68,12 +70,16 @@ def savepoint_retention(context: dg.AssetExecutionContext, platform: PlatformRes
         for reason in plan.unknown:
             context.log.warning(f"nothing is deleted: {reason}")
         deleted = apply_retention(settings, plan, now, context.log.info)
+        releases = [] if plan.unknown else apply_release_retention(settings, platform.local, now)
+    for release in releases:
+        context.log.info(f"deleted release {release} of the code")
     return dg.MaterializeResult(
         metadata={
             "plan": plan_table(catalog.savepoints, plan, deleted),
             "kept": len(catalog.savepoints) - len(deleted),
             "deleted": len(deleted),
             "bytes deleted": sum(one.bytes for one in plan.delete if one.path in deleted),
+            "releases deleted": len(releases),
             "not known": "; ".join(plan.unknown) or "nothing",
         }
     )

@@ -22,7 +22,7 @@ take_savepoint = dg.define_asset_job(
 prune_savepoints = dg.define_asset_job(
     "prune_savepoints",
     selection=dg.AssetSelection.assets(savepoint_retention),
-    description="Deletes the savepoints that nothing needs any more.",
+    description="Deletes the savepoints, and the copies of the job's code, that nothing needs any more.",
 )
 run_restore_drill = dg.define_asset_job(
     "run_restore_drill",
