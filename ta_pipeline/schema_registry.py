@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
@@ -42,7 +43,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Registered:
-    """The newest version of a subject in the registry."""
+    """One version of a subject in the registry."""
 
     schema: str
     schema_id: int | None
@@ -55,11 +56,13 @@ class SubjectPlan:
 
     subject: Subject
     action: Literal["register", "evolve", "unchanged"]
-    """`register`: there is none; `evolve`: a new version; `unchanged`: this schema is the newest version."""
+    """`register`: there is none; `evolve`: a new version; `unchanged`: this schema is registered."""
     schema_id: int | None = None
     """The registry's id of the schema; None until it is registered."""
     version: int | None = None
     """The schema's version within its subject; None until it is registered."""
+    newer: int | None = None
+    """The newest version, where this schema is an older one: each can read what the other writes."""
     loosened: str | None = None
     """The other compatibility level that was found, and set back; None: there was none to set back."""
 
@@ -124,33 +127,59 @@ def plan_schemas(settings: Settings, subjects: Iterable[Subject] | None = None) 
     wanted = list(subjects) if subjects is not None else list(declared_subjects(settings))
     with registry_client(settings) as client:
         latest = {subject.name: _latest(settings, client, subject.name) for subject in wanted}
-    return plan(wanted, latest)
+        others = [one for one in wanted if (newest := latest[one.name]) and not _is_same(one.schema, newest.schema)]
+        earlier = {subject.name: _registration(settings, client, subject) for subject in others}
+    return plan(wanted, latest, earlier)
 
 
-def plan(subjects: Iterable[Subject], latest: Mapping[str, Registered | None]) -> list[SubjectPlan]:
-    """Compare the declared subjects with the newest registered version of each; pure.
+def plan(
+    subjects: Iterable[Subject],
+    latest: Mapping[str, Registered | None],
+    earlier: Mapping[str, Registered | None] = MappingProxyType({}),
+) -> list[SubjectPlan]:
+    """Compare the declared subjects with what is registered; pure.
+
+    A schema that is registered as an older version stays that version: a registry never makes it the newest again.
+
+    Args:
+        subjects: as they are declared.
+        latest: the newest version of each.
+        earlier: the version that the declared schema itself is, where that is not the newest.
 
     Raises:
-        SchemaError: a new version could not read what the newest one wrote; names every such subject and field.
+        SchemaError: a new version could not read what the newest one wrote, or readers of the newest version could not
+            read what an older one writes; names every such subject and field.
     """
     plans: list[SubjectPlan] = []
     refused: list[str] = []
     for subject in subjects:
-        registered = latest.get(subject.name)
-        if registered is None:
+        newest, own = latest.get(subject.name), earlier.get(subject.name)
+        if newest is None:
             plans.append(SubjectPlan(subject, "register"))
-        elif json.loads(registered.schema) == json.loads(subject.schema):
-            plans.append(SubjectPlan(subject, "unchanged", registered.schema_id, registered.version))
-        else:
+            continue
+        if _is_same(newest.schema, subject.schema):
+            plans.append(SubjectPlan(subject, "unchanged", newest.schema_id, newest.version))
+            continue
+        if own is None:
             plans.append(SubjectPlan(subject, "evolve"))
-            if reason := unreadable(subject.schema, registered.schema):
-                refused.append(f"{subject.name}, against version {registered.version}: {reason}")
+        else:
+            plans.append(SubjectPlan(subject, "unchanged", own.schema_id, own.version, newer=newest.version))
+        if reason := unreadable(subject.schema, newest.schema):
+            refused.append(f"{subject.name}, against version {newest.version}: {reason}")
+        elif own is not None and (reason := unreadable(newest.schema, subject.schema)):
+            refused.append(
+                f"{subject.name}, which is version {own.version}, read as version {newest.version}: {reason}"
+            )
     if refused:
         raise SchemaError(
             f"not {COMPATIBILITY} compatible with what is registered, so nothing was registered; give new fields a "
             "default and keep the types of old ones:\n" + "\n".join(refused)
         )
     return plans
+
+
+def _is_same(schema: str, other: str) -> bool:
+    return bool(json.loads(schema) == json.loads(other))
 
 
 def unreadable(reader: str, writer: str) -> str | None:
@@ -222,6 +251,18 @@ def _register(settings: Settings, client: SchemaRegistryClient, plan: SubjectPla
         client.register_schema(name, schema)
         registered = client.lookup_schema(name, schema)
     return replace(plan, schema_id=registered.schema_id, version=registered.version)
+
+
+def _registration(settings: Settings, client: SchemaRegistryClient, subject: Subject) -> Registered | None:
+    """The version of the subject that has exactly this schema; None when there is none."""
+    with _asking(settings, subject.name):
+        try:
+            found = client.lookup_schema(subject.name, Schema(subject.schema, "AVRO"))
+        except SchemaRegistryError as error:
+            if {error.http_status_code, error.error_code} & _NOT_FOUND:
+                return None
+            raise
+    return Registered(subject.schema, found.schema_id, found.version)
 
 
 def _latest(settings: Settings, client: SchemaRegistryClient, name: str) -> Registered | None:

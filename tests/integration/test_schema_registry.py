@@ -50,6 +50,20 @@ def test_an_additional_field_with_a_default_is_a_new_version(stack: RunningStack
     assert versions(stack, name) == [1, 2]
 
 
+def test_going_back_to_an_older_version_is_nothing_to_register_and_a_further_field_still_is(
+    stack: RunningStack, name: str
+) -> None:
+    ensure_schemas(stack.settings, [subject(name, SYMBOL)])
+    ensure_schemas(stack.settings, [subject(name, SYMBOL, OPTIONAL)])
+    (back,) = ensure_schemas(stack.settings, [subject(name, SYMBOL)])
+    assert (back.action, back.version, back.newer) == ("unchanged", 1, 2)
+    assert plan_schemas(stack.settings, [subject(name, SYMBOL)]) == [back]
+    further = subject(name, SYMBOL, {**OPTIONAL, "name": "desk"})
+    (evolved,) = ensure_schemas(stack.settings, [further])
+    assert (evolved.action, evolved.version) == ("evolve", 3)
+    assert versions(stack, name) == [1, 2, 3]
+
+
 def test_a_breaking_schema_is_refused_before_anything_is_registered(stack: RunningStack, name: str) -> None:
     other = f"other.{name}"
     ensure_schemas(stack.settings, [subject(name, SYMBOL)])

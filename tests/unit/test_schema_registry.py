@@ -74,6 +74,19 @@ def test_a_field_with_a_default_evolves_the_subject() -> None:
     assert plan([subject], {"a-value": registered(record(SYMBOL))}) == [SubjectPlan(subject, "evolve")]
 
 
+def test_a_schema_that_is_an_older_version_stays_that_version() -> None:
+    subject = Subject("a-value", record(SYMBOL))
+    newest, own = {"a-value": registered(record(SYMBOL, OPTIONAL))}, {"a-value": Registered(record(SYMBOL), 5, 1)}
+    assert plan([subject], newest, own) == [SubjectPlan(subject, "unchanged", 5, 1, newer=3)]
+
+
+def test_an_older_version_that_readers_of_the_newest_could_not_read_is_refused() -> None:
+    subject = Subject("a-value", record(SYMBOL))
+    newest, own = {"a-value": registered(record(SYMBOL, REQUIRED))}, {"a-value": Registered(record(SYMBOL), 5, 1)}
+    with pytest.raises(SchemaError, match="a-value, which is version 1, read as version 3: venue at /fields/1"):
+        plan([subject], newest, own)
+
+
 def test_a_field_may_be_left_out() -> None:
     assert unreadable(record(SYMBOL), record(SYMBOL, REQUIRED)) is None
 

@@ -30,7 +30,11 @@ def registered_schemas(context: dg.AssetExecutionContext, platform: PlatformReso
 
 
 def _row(plan: SubjectPlan) -> tuple[str, int | None, int | None, str, str]:
-    return (plan.subject.name, plan.version, plan.schema_id, _DONE[plan.action], _level(plan))
+    return (plan.subject.name, plan.version, plan.schema_id, _change(plan), _level(plan))
+
+
+def _change(plan: SubjectPlan) -> str:
+    return _DONE[plan.action] + ("" if plan.newer is None else f", though version {plan.newer} is newer")
 
 
 def _level(plan: SubjectPlan) -> str:
