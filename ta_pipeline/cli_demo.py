@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import psutil
 import typer
 from rich.console import Console
 from rich.panel import Panel
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from ta_pipeline import cli_stack
 from ta_pipeline.clickhouse import client_of
-from ta_pipeline.demo import Demo, summary
+from ta_pipeline.demo import Demo, is_refuted, summary
 from ta_pipeline.errors import TaError
 from ta_pipeline.local.settings import load_local_settings
 from ta_pipeline.local.stack import Stack, local_settings
@@ -41,7 +42,12 @@ def demo(
     speed: Annotated[float, typer.Option(min=0.1, help="of recordings: 1 is their own pace")] = 10.0,
     keep: Annotated[bool, typer.Option("--keep", help="leave the job and the stack running")] = False,
 ) -> None:
-    """Start the stack; bootstrap, evolve, upgrade and replay through Dagster under a market; sum up; clean up."""
+    """Start the stack; bootstrap, evolve, upgrade and replay through Dagster under a market; sum up; clean up.
+
+    Exit status 1 when something failed, or what was seen refutes a line of the summary.
+    """
+    # Its time runs from the command, not from where the stack is up.
+    began = psutil.Process().create_time()
     stack = Stack()
     keep = keep or stack.supervisor.is_up()  # a stack that was there before is not ours to take down
     try:
@@ -50,7 +56,7 @@ def demo(
         settings = local_settings()
         acts = Demo(
             settings, load_local_settings(), console,
-            recordings=recordings or (), market=(symbols, rate), speed=speed,
+            recordings=recordings or (), market=(symbols, rate), speed=speed, began=began,
         )  # fmt: skip
         _say("2. Dagster, job bootstrap: topics, schemas, tables, each checked; then the job")
         acts.bootstrap()
@@ -80,6 +86,8 @@ def demo(
         else:
             _say("9. Dagster, job stop: a savepoint, from which the next start goes on; everything is taken down")
             acts.stop()
+        if is_refuted(acts.proof):
+            raise typer.Exit(1)
     except TaError as error:
         fail(error)
     finally:

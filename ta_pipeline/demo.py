@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -31,11 +31,12 @@ from ta_pipeline.feed import FeedReport, Outgoing, recorded, send, simulated
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings
 from ta_pipeline.probe import probe
 from ta_pipeline.probe_report import ProbeReport
+from ta_pipeline.recordings import read, seconds_of
 from ta_pipeline.replay.inputs import ALL
 from ta_pipeline.replay.record import RecordedVerdict, newest_verdict, record_verdict
 from ta_pipeline.revisions import Revision, RevisionStore
 from ta_pipeline.rollout.flow import Flow
-from ta_pipeline.schema_registry import DIRECTORY
+from ta_pipeline.schema_registry import DIRECTORY, plan_schemas
 from ta_pipeline.sessions import NEW_YORK, Sessions
 from ta_pipeline.settings import Settings
 from ta_pipeline.simulator import Market
@@ -43,22 +44,38 @@ from ta_pipeline.watch import watch
 
 SETTLE_SECONDS = 5
 EVOLVED_SCHEMA = "TaBar1s"
-NEW_FIELD: Mapping[str, object] = {"name": "note", "type": ["null", "string"], "default": None}
-LIVE_SLICE_MS = "50"
-"""What the upgrade changes: live updates twice as often."""
+LIVE_SLICES_MS = (50, 100)
+"""What the upgrade changes: live updates twice as often; the other way round where they are already."""
 _LONGEST_SECONDS = 3_600.0
+
+
+@dataclass(frozen=True)
+class SchemaChange:
+    """What the registry said of the evolved subject before and after."""
+
+    subject: str
+    field: str
+    before: int | None
+    """The newest version."""
+    after: int | None
+
+    @property
+    def is_new(self) -> bool:
+        """A further version was registered."""
+        return self.after is not None and self.after > (self.before or 0)
 
 
 @dataclass
 class Proof:
     """What was seen; filled act by act. None: not seen."""
 
-    began: float = field(default_factory=time.monotonic)
+    began: float
+    """When the demonstration was asked for, epoch seconds."""
     first_final_seconds: float | None = None
     """From the beginning until the first final signal was committed."""
     sent: FeedReport | None = None
     seen: ProbeReport | None = None
-    schema_change: str = ""
+    schema_change: SchemaChange | None = None
     upgrade: Revision | None = None
     replay: RecordedVerdict | None = None
 
@@ -73,6 +90,7 @@ class Demo:
         recordings: what to send instead of a simulated market; at `speed`.
         market: the simulated market.
         speed: of a recording.
+        began: when the demonstration was asked for, epoch seconds.
     """
 
     def __init__(
@@ -84,8 +102,9 @@ class Demo:
         recordings: Sequence[Path],
         market: tuple[int, float],
         speed: float,
+        began: float,
     ) -> None:
-        self.proof = Proof()
+        self.proof = Proof(began)
         self._settings = settings
         self._local = local
         self._console = console
@@ -117,25 +136,31 @@ class Demo:
         watch(self._settings, seconds=seconds, console=self._console)
 
     def evolve(self) -> None:
-        """An additive field in a schema of the output: checked, registered, and no reader breaks."""
-        folder = self._local.dir / "demo" / "avro"
+        """An additive field in a schema of the output: checked, registered, and no reader breaks.
+
+        Each demonstration adds a field of its own name, so that it is a new version however many there were before.
+        """
+        folder, before = self._schemas, self._newest_version()
+        added = f"note_{(before or 0) + 1}"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(DIRECTORY, folder)
         path = folder / f"{EVOLVED_SCHEMA}.avsc"
         schema = json.loads(path.read_text(encoding="utf-8"))
-        schema["fields"].append(NEW_FIELD)
+        schema["fields"].append({"name": added, "type": ["null", "string"], "default": None})
         path.write_text(json.dumps(schema, indent=2), encoding="utf-8")
         self._dagster("declare", {"TA_SCHEMA_DIR": str(folder)})
-        self.proof.schema_change = (
-            f"{self._settings.bars_topic}-value has {NEW_FIELD['name']!r} (nullable, default null)"
-        )
+        self.proof.schema_change = SchemaChange(self._subject, added, before, self._newest_version())
 
     def upgrade(self) -> None:
         """A changed setting, rolled out with a savepoint while the market goes on."""
+        revisions = RevisionStore(self._settings)
+        before, now = revisions.newest(), self._settings.live_slice_ms
+        slice_ms = next(one for one in LIVE_SLICES_MS if one != now)
         # The schema stays as it has evolved: what is registered is not taken back.
-        folder = str(self._local.dir / "demo" / "avro")
-        self._dagster("upgrade", {"TA_LIVE_SLICE_MS": LIVE_SLICE_MS, "TA_SCHEMA_DIR": folder})
-        self.proof.upgrade = RevisionStore(self._settings).current()
+        self._dagster("upgrade", {"TA_LIVE_SLICE_MS": str(slice_ms), "TA_SCHEMA_DIR": str(self._schemas)})
+        after = revisions.current()
+        if after is not None and (before is None or after.number > before.number):
+            self.proof.upgrade = after
 
     def replay(self) -> None:
         """Today through the job once more, alone: equal to pandas, and to what was given out."""
@@ -158,9 +183,22 @@ class Demo:
         """Stop with a savepoint, from which the next start goes on."""
         self._dagster("stop")
 
+    @property
+    def _schemas(self) -> Path:
+        return self._local.dir / "demo" / "avro"
+
+    @property
+    def _subject(self) -> str:
+        return f"{self._settings.bars_topic}-value"
+
+    def _newest_version(self) -> int | None:
+        (found,) = (one for one in plan_schemas(self._settings) if one.subject.name == self._subject)
+        return found.newer or found.version
+
     def _messages(self) -> Iterator[Outgoing]:
         if self._recordings:
-            return recorded(self._recordings, self._settings, speed=self._speed, as_recorded=False)
+            begin = opening(self._recordings)
+            return recorded(self._recordings, self._settings, speed=self._speed, as_recorded=False, begin=begin)
         symbols, rate = self._market
         return simulated(Market(symbols, rate, _LONGEST_SECONDS), self._settings)
 
@@ -169,7 +207,7 @@ class Demo:
             before = flow.committed()
             while not stop.wait(0.5):
                 if flow.committed_since(before):
-                    self.proof.first_final_seconds = time.monotonic() - self.proof.began
+                    self.proof.first_final_seconds = time.time() - self.proof.began
                     return
 
     def _end(
@@ -212,6 +250,28 @@ class Demo:
             raise FlinkError(f"{' '.join(command[2:4])} failed (exit status {process.returncode}); it says why above")
 
 
+def opening(recordings: Sequence[Path]) -> float | None:
+    """When the exchange opens in a recording, epoch seconds; None: it does not, so all of it is the market.
+
+    Hours before, hardly anything is traded: nothing could be seen of a job.
+
+    Raises:
+        RecordingError: a recording cannot be read.
+    """
+    times = [seconds_of(record.time) for record in read(recordings) if record.time]
+    if not times:
+        return None
+    day = datetime.fromtimestamp(min(times), UTC).astimezone(NEW_YORK).date()
+    hours = Sessions("regular").regular_hours(day)
+    opens = None if hours is None else hours.start_ms / 1_000
+    return opens if opens is not None and min(times) < opens < max(times) else None
+
+
+def is_refuted(proof: Proof) -> bool:
+    """Whether a line of the summary says NO."""
+    return any(good is False for _what, _figure, good in _claims(proof))
+
+
 def summary(proof: Proof) -> Table:
     """What was proved, with its numbers; what was not seen is said to be so."""
     table = Table("what was shown", "figure", "", title="what this proved", title_justify="left")
@@ -235,10 +295,14 @@ def _claims(proof: Proof) -> Iterator[tuple[str, str, bool | None]]:
         yield (
             "final records, none of them twice",
             f"{finals:,}, {seen.final_duplicates} twice",
-            not seen.final_duplicates,
+            finals > 0 and not seen.final_duplicates,
         )
-    if proof.schema_change:
-        yield "a schema evolved: compatible with the one before, and registered", proof.schema_change, True
+    if (change := proof.schema_change) is not None:
+        yield (
+            "a schema evolved: compatible with the one before, and registered",
+            f"{change.subject} version {change.after} has {change.field!r} (nullable, default null)",
+            change.is_new,
+        )
     if (revision := proof.upgrade) is not None:
         down = revision.downtime_seconds
         yield (

@@ -92,7 +92,7 @@ def simulated(market: Market, settings: Settings) -> Iterator[Outgoing]:
 
 
 def recorded(
-    paths: Sequence[Path], settings: Settings, *, speed: float | None, as_recorded: bool
+    paths: Sequence[Path], settings: Settings, *, speed: float | None, as_recorded: bool, begin: float | None = None
 ) -> Iterator[Outgoing]:
     """A recording's messages.
 
@@ -101,6 +101,7 @@ def recorded(
         settings: where and how to send.
         speed: 1 is the pace of the recording; None sends as fast as the broker takes it.
         as_recorded: keep the recorded times; else each is as old when it is sent as it was when it was recorded.
+        begin: what was recorded before is left out, epoch seconds; None: nothing is.
 
     What is no message, or does not fit the topic's Avro schema, is sent as it is in the recording: it belongs on the
     rejects topic, and must not stop a feed.
@@ -115,6 +116,8 @@ def recorded(
     for number, record in enumerate(read(paths)):
         if record.time:
             at = seconds_of(record.time)
+            if begin is not None and at < begin:
+                continue
             first = at if first is None else first
         due = (at - (at if first is None else first)) / speed if speed else None
 

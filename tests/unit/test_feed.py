@@ -119,6 +119,13 @@ def test_as_recorded_keeps_the_times_and_ids_and_waits_for_nothing(tmp_path: Pat
     assert [_sent(each)["payload"] for each in outgoing] == messages
 
 
+def test_a_recording_may_begin_later(tmp_path: Path) -> None:
+    messages = [trade(number, 0, 10.0, t=at(number)) for number in (1, 2, 3)]
+    outgoing = _recorded(tmp_path, *messages, begin=seconds_of(at(2)))
+    assert [one.due for one in outgoing] == [0.0, 1.0]
+    assert [_sent(one)["payload"]["p"] for one in outgoing] == [10.0, 10.0]
+
+
 def test_as_recorded_at_a_speed_keeps_the_times_and_is_paced(tmp_path: Path) -> None:
     messages = [trade(1, 0, 10.0), trade(2, 10, 10.0)]
     outgoing = _recorded(tmp_path, *messages, speed=10.0, as_recorded=True)
