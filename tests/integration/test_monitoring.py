@@ -35,8 +35,9 @@ from ta_pipeline.platform import Platform
 from ta_pipeline.probe_server import ProbeServer
 from ta_pipeline.revisions import Revision, RevisionStore
 from ta_pipeline.settings import Settings
+from tests.commands import slow_imports
 from tests.jobs import beside, on_time, running_job, running_table_job, simulated
-from tests.stack import RunningStack, wait_for
+from tests.stack import RunningStack, variables_of, wait_for
 
 INTERVAL_MS = 2_000
 TICK_SECONDS = 30.0
@@ -128,6 +129,12 @@ def test_a_running_platform_is_well_in_every_respect_and_asked_within_two_second
     assert snapshot.flink.job.settings == watched.settings.public()
     assert snapshot.flink.job.watermark_ms is not None
     assert verdicts["tables_behind"].figures["records_behind"] is not None
+
+
+@pytest.mark.parametrize("command", ["health", "job status"])
+def test_what_is_asked_of_a_platform_that_runs_needs_no_pandas(watched: Watched, command: str) -> None:
+    _await_well(watched)
+    assert slow_imports(command, variables_of(watched.settings)) == []
 
 
 def test_the_sensor_tells_dagster_and_its_heartbeat_reaches_prometheus(watched: Watched) -> None:

@@ -82,6 +82,11 @@ def test_schemas_are_registered_once_and_a_compatible_change_is_a_new_version(
     (row,) = [row for row in rows if row["change"] == "new version"]
     assert (row["subject"], row["version"]) == (f"{platform.settings.bars_topic}-value", 2)
     assert check(evolved, "schemas_compatible").passed
+    back = materialize(platform, SCHEMAS)
+    assert check(back, "schemas_compatible").passed, "each of the two reads what the other writes"
+    assert metadata(back, "registered_schemas")["changed"] == 0
+    changes = {row["subject"]: row["change"] for row in metadata(back, "registered_schemas")["subjects"]}
+    assert changes[f"{platform.settings.bars_topic}-value"] == "unchanged, though version 2 is newer"
 
 
 def test_an_incompatible_schema_fails_before_anything_is_registered_and_names_the_field(

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from ta_pipeline.local.settings import REPOSITORY
+from tests.commands import slow_imports
 
 NOWHERE = {
     "TA_KAFKA_BOOTSTRAP": "127.0.0.1:9", "TA_FLINK_REST_URL": "http://127.0.0.1:9",
     "TA_S3_ENDPOINT": "http://127.0.0.1:9", "TA_CLICKHOUSE_URL": "http://127.0.0.1:9",
     "TA_PROBE_URL": "http://127.0.0.1:9", "TA_SCHEMA_REGISTRY_URL": "http://127.0.0.1:9",
 }  # fmt: skip
-RUN = """
-import sys
-from ta_pipeline.cli import main
-try:
-    main()
-finally:
-    print("\\nSLOW", *sorted({"pandas", "matplotlib"} & set(sys.modules)))
-"""
 
 
 @pytest.mark.parametrize(
@@ -32,9 +21,4 @@ finally:
 def test_a_command_that_draws_and_compares_nothing_imports_neither_pandas_nor_matplotlib(
     command: str, tmp_path: Path
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, *command.split()], cwd=REPOSITORY, capture_output=True, text=True, check=False,
-        env={**os.environ, **NOWHERE, "TA_LOCAL_DIR": str(tmp_path)}, timeout=60,
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr, done.stderr
-    assert done.stdout.splitlines()[-1].split() == ["SLOW"], done.stdout
+    assert slow_imports(command, {**NOWHERE, "TA_LOCAL_DIR": str(tmp_path)}) == []
