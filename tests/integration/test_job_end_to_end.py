@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -45,7 +45,11 @@ class Market:
 
     start: float
     messages: list[Message]
-    right: dict[str, list[dict[str, Any]]]
+    computed: Future[dict[str, list[dict[str, Any]]]]
+
+    @property
+    def right(self) -> dict[str, list[dict[str, Any]]]:
+        return self.computed.result()
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,13 @@ class Production:
 
 
 @pytest.fixture(scope="module")
-def market(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Market:
+def market(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
     start = int(time.time()) - SECONDS - 5
     messages = simulated(SYMBOLS, 100, SECONDS, seed=1, start=start)
-    return Market(start, messages, expected(tmp_path_factory.mktemp("market"), stack.settings, messages))
+    with ThreadPoolExecutor() as pool:
+        yield Market(
+            start, messages, pool.submit(expected, tmp_path_factory.mktemp("market"), stack.settings, messages)
+        )
 
 
 @pytest.fixture(scope="module", params=["json", "avro-confluent"])
