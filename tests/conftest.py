@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
-from rich.console import Console
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.proofs import Say
 from tests.stack import PORT_OFFSET, RunningStack, running_stack
 
 # Where things lie, not how they behave.
 _KEPT = {"TA_SHARED_DATA", "TA_LOCAL_DIR", "TA_LOCAL_JARS_DIR", PORT_OFFSET}
+
+_MEASURED = "measured"
+_NEEDING_STACK = ("tests/integration/", "tests/orchestration/")
+_WITHOUT_STACK = ("tests/integration/test_stack_lifecycle.py", "tests/orchestration/test_code_location.py")
+
+# Workers of pytest-xdist have a width of 80, and `ta` reads it when it is imported: tests set the one they need.
+os.environ.pop("COLUMNS", None)
 
 # A machine that is busy with the stack is slow now and then: that says nothing about the code.
 hypothesis.settings.register_profile("no deadline", deadline=None)
@@ -36,14 +44,33 @@ def stack(_no_settings_of_the_user: None) -> Iterator[RunningStack]:
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Put a measured figure on the terminal."""
+def say(record_property: Callable[[str, object], None]) -> Say:
+    """Put a measured figure into the summary on the terminal."""
+    return lambda text: record_property(_MEASURED, text)
 
-    def to_terminal(text: str) -> None:
-        with capsys.disabled():
-            Console().print(f"\n  {text}", highlight=False, soft_wrap=True)
 
-    return to_terminal
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests have said."""
+    reports = [one for reports in terminalreporter.stats.values() for one in reports]
+    calls = [one for one in reports if isinstance(one, pytest.TestReport) and one.when == "call"]
+    said = [str(value) for one in calls for name, value in one.user_properties if name == _MEASURED]
+    if said:
+        terminalreporter.section(_MEASURED)
+        terminalreporter.write_line("\n".join(said))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """One worker has the tests that need the stack, the others share the rest."""
+    return StackAndRest(config, log)
+
+
+class StackAndRest(LoadScopeScheduling):
+    """There is one stack: tests that need it run one after the other. Of the rest, each module is by itself."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(_NEEDING_STACK) and not nodeid.startswith(_WITHOUT_STACK):
+            return "stack"
+        return str(super()._split_scope(nodeid))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ class loader, the second job in thread mode dies of `NoSuchFieldException: loade
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -216,14 +217,17 @@ def _lay_out(local: LocalSettings, home: Path) -> None:
 
 
 def _link(directory: Path, jars: Iterable[Path]) -> None:
-    """Make `directory` hold links to exactly these jars; what is right stays, a running JVM may be reading it."""
+    """Make `directory` hold links to exactly these jars; what is right stays, a running JVM may be reading it.
+
+    Others may be at the same: two bounded runs share their Flink home.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     wanted = {jar.name: jar for jar in jars}
     for link in directory.iterdir():
         if link.name not in wanted or not link.is_symlink() or link.readlink() != wanted[link.name]:
-            link.unlink()
+            link.unlink(missing_ok=True)
     for name, jar in wanted.items():
-        if not (directory / name).is_symlink():
+        with contextlib.suppress(FileExistsError):
             (directory / name).symlink_to(jar)
 
 
@@ -246,7 +250,7 @@ def bounded_environment(local: LocalSettings, java: Path, scratch: Path) -> dict
     own = [*(jars / "flink-lib").glob("*.jar"), *(jars / "flink-extra").glob("*.jar")]
     _link(home / "lib", [*(wheel / "lib").glob("*.jar"), *own])
     for name in ("bin", "opt", "plugins"):
-        if not (home / name).is_symlink():
+        with contextlib.suppress(FileExistsError):
             (home / name).symlink_to(wheel / name)
     conf = scratch / "conf"
     conf.mkdir()

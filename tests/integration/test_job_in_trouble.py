@@ -1,4 +1,7 @@
-"""The job when its input is bad, late or missing: nothing is lost, nothing closes too early, it stays RUNNING."""
+"""The job when its input is bad, late or missing: nothing is lost, nothing closes too early, it stays RUNNING.
+
+One job for the tests of the clock and the broker, in their order: the last one restarts it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import orjson
@@ -16,6 +21,7 @@ import pytest
 from ta_pipeline.encoding import EnvelopeEncoder
 from ta_pipeline.envelope import kind_of, topic_of, wrap
 from ta_pipeline.errors import BadRecordError
+from ta_pipeline.local.runtime import LocalRuntime
 from ta_pipeline.settings import Settings
 from tests.jobs import FAST, Message, await_counters, committed, counters, running_job, send
 from tests.messages import BAD, at, cancel, correction, trade
@@ -24,6 +30,22 @@ from tests.stack import RunningStack, wait_for
 CLOSE_SECONDS = 5
 COMMIT_SECONDS = 4
 """A checkpoint of one second, its commit, and a busy machine."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """The job, and the numbers of the trades it is sent."""
+
+    settings: Settings
+    runtime: LocalRuntime
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+
+@pytest.fixture(scope="module")
+def job(stack: RunningStack) -> Iterator[Running]:
+    settings = stack.own_settings(startup_mode="earliest", **FAST)
+    with running_job(stack, settings) as runtime:
+        yield Running(settings, runtime)
 
 
 @pytest.fixture(autouse=True)
@@ -65,41 +87,42 @@ def test_every_kind_of_bad_input_is_counted_and_kept_and_the_job_runs_on(stack: 
         assert (status.state, status.restarts) == ("RUNNING", 0)
 
 
-def test_the_last_bar_of_a_quiet_symbol_closes_by_the_clock_within_its_timeout(stack: RunningStack) -> None:
-    settings = stack.own_settings(startup_mode="earliest", **FAST)
-    with running_job(stack, settings) as runtime:
-        sent = time.time()
-        send(stack, settings, [trade(1, 0, 10.0, t=_at(sent))])
-        (bar,) = committed(stack, settings, settings.bars_topic, lambda found: len(found) >= 1, seconds=30)
-        emitted = datetime.fromisoformat(bar["ingest_ts"]).timestamp()
-        assert emitted - sent <= CLOSE_SECONDS + 1.5  # the clock ticks once a second
-        assert time.time() - sent <= CLOSE_SECONDS + 1.5 + COMMIT_SECONDS
-        await_counters(settings, runtime, {"bars_closed_by_clock": 1.0})
+def test_the_last_bar_of_a_quiet_symbol_closes_by_the_clock_within_its_timeout(
+    stack: RunningStack, job: Running
+) -> None:
+    settings = job.settings
+    sent = time.time()
+    send(stack, settings, [trade(next(job.numbers), 0, 10.0, t=_at(sent))])
+    (bar,) = committed(stack, settings, settings.bars_topic, lambda found: len(found) >= 1, seconds=30)
+    emitted = datetime.fromisoformat(bar["ingest_ts"]).timestamp()
+    assert emitted - sent <= CLOSE_SECONDS + 1.5  # the clock ticks once a second
+    assert time.time() - sent <= CLOSE_SECONDS + 1.5 + COMMIT_SECONDS
+    await_counters(settings, job.runtime, {"bars_closed_by_clock": 1.0})
 
 
-def test_neither_a_broker_that_stands_still_nor_a_backlog_after_it_closes_a_bar_early(stack: RunningStack) -> None:
-    settings = stack.own_settings(startup_mode="earliest", **FAST)
-    with running_job(stack, settings) as runtime:
-        numbers = iter(range(1, 100_000))
-        broker = _process(stack, "kafka")
-        frozen = time.time()
-        with _standing_still(broker):
-            time.sleep(20)
-        # What the market did meanwhile was kept by its producer, and comes now.
-        send(stack, settings, _ticks(frozen, 20, numbers))
-        send(stack, settings, _ticks(frozen + 20, 2, numbers))
-        _require_whole_seconds(stack, settings, frozen, 20)
-        found = counters(settings, runtime)
-        assert found.get("late", 0) == 0
-        assert [status.state for status in runtime.status()] == ["RUNNING"]
+def test_neither_a_broker_that_stands_still_nor_a_backlog_after_it_closes_a_bar_early(
+    stack: RunningStack, job: Running
+) -> None:
+    settings = job.settings
+    broker = _process(stack, "kafka")
+    frozen = time.time()
+    with _standing_still(broker):
+        time.sleep(20)
+    # What the market did meanwhile was kept by its producer, and comes now.
+    send(stack, settings, _ticks(frozen, 20, job.numbers))
+    send(stack, settings, _ticks(frozen + 20, 2, job.numbers))
+    _require_whole_seconds(stack, settings, frozen, 20)
+    found = counters(settings, job.runtime)
+    assert found.get("late", 0) == 0
+    assert [status.state for status in job.runtime.status()] == ["RUNNING"]
 
 
-def test_a_restart_with_a_backlog_and_a_first_fetch_that_hangs_closes_no_bar_early(stack: RunningStack) -> None:
-    settings = stack.own_settings(startup_mode="earliest", **FAST)
-    numbers = iter(range(1, 100_000))
-    with running_job(stack, settings) as runtime:
-        send(stack, settings, _ticks(time.time() - 2, 2, numbers))
-        savepoint = runtime.stop()
+def test_a_restart_with_a_backlog_and_a_first_fetch_that_hangs_closes_no_bar_early(
+    stack: RunningStack, job: Running
+) -> None:
+    settings, numbers = job.settings, job.numbers
+    send(stack, settings, _ticks(time.time() - 2, 2, numbers))
+    savepoint = job.runtime.stop()
     begin = time.time()
     time.sleep(12)  # the clock ticks on, the market too
     send(stack, settings, _ticks(begin, 12, numbers))

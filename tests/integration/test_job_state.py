@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -45,10 +46,12 @@ class Running:
 def running(stack: RunningStack) -> Iterator[Running]:
     settings = stack.own_settings(startup_mode="earliest", checkpoint_interval_ms=5_000)
     send(stack, settings, _trades(SYMBOLS))
-    with running_job(stack, settings) as runtime:
-        committed(stack, settings, settings.bars_topic, lambda found: len(found) >= SYMBOLS)
-        manifest = describe_job(settings, stack.local)
-        yield Running(settings, runtime, manifest, read_state(settings, runtime.savepoint(), stack.local))
+    with ThreadPoolExecutor() as pool:
+        manifest = pool.submit(describe_job, settings, stack.local)
+        with running_job(stack, settings) as runtime:
+            committed(stack, settings, settings.bars_topic, lambda found: len(found) >= SYMBOLS)
+            savepoint = read_state(settings, runtime.savepoint(), stack.local)
+            yield Running(settings, runtime, manifest.result(), savepoint)
 
 
 def test_every_operator_of_a_savepoint_is_in_the_manifest_under_its_uid_and_id(running: Running) -> None:

@@ -171,7 +171,10 @@ def test_a_table_that_was_changed_by_hand_fails_its_check_which_names_every_diff
     assert not left
 
 
-def test_what_cannot_be_reached_fails_with_the_address_and_what_to_do(stack: RunningStack) -> None:
+def test_what_cannot_be_reached_fails_with_the_address_and_what_to_do(
+    stack: RunningStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ta_pipeline.kafka_admin.TIMEOUT_SECONDS", 1.0)
     settings = stack.own_settings(topics=False, kafka_bootstrap="127.0.0.1:1", clickhouse_url="http://127.0.0.1:1")
     platform = Platform.of(settings, stack.local)
     assert "Kafka cannot be reached at 127.0.0.1:1 (TA_KAFKA_BOOTSTRAP" in failure(
