@@ -96,7 +96,8 @@ def kafka(local: LocalSettings, java: Path, arrange: Callable[[], object] = noth
 
 
 def _format(java_with_jars: list[str], properties: Path) -> None:
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # In front, as Kafka's own, so that none begins with a dash: its tool would take that for an option.
+    cluster_id = "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
     command = [*java_with_jars, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
