@@ -12,10 +12,14 @@
     ├── SchemaError          the registry refused a schema, or could not be asked
     ├── ClickHouseError      a migration or a query failed
     ├── FlinkError           the Flink REST API refused, failed, or reported a failed job
+    │   ├── FlinkNoAnswerError
+    │   ├── FlinkNotFoundError   Flink does not know the job, or not yet
     │   └── DeployError      a job was submitted and did not get to work
     ├── RolloutError         a rollout was refused, failed, or was rolled back
     ├── S3Error              S3 refused a request or could not be reached
-    └── MonitoringError      the probe does not answer, or an alert could not be delivered
+    │   └── S3NoAnswerError
+    ├── MonitoringError      the probe does not answer, or an alert could not be delivered
+    └── NoAnswerError        also each *NoAnswerError: nothing was heard, so what was asked for may have happened
 
 One base, so that a shell around the package (the CLI, Dagster) can tell "we refused, and here is why" from a
 defect. Messages name what was wrong, the value, what is allowed and what to do next; secrets are never in them.
@@ -74,6 +78,18 @@ class FlinkError(TaError):
     """The Flink REST API refused a request or reported a failed job."""
 
 
+class NoAnswerError(TaError):
+    """A component did not answer, or has not yet done what was asked for: nothing is known of it. Ask again."""
+
+
+class FlinkNoAnswerError(FlinkError, NoAnswerError):
+    """Flink did not answer, or not yet."""
+
+
+class FlinkNotFoundError(FlinkError):
+    """Flink does not know what was asked about: a job that it has forgotten, or has only just taken."""
+
+
 class DeployError(FlinkError):
     """A job was submitted and did not get to work; it was cancelled. `job_id` is Flink's."""
 
@@ -88,6 +104,10 @@ class RolloutError(TaError):
 
 class S3Error(TaError):
     """S3 refused a request or could not be reached; the message names the bucket or object."""
+
+
+class S3NoAnswerError(S3Error, NoAnswerError):
+    """S3 could not be reached, or failed."""
 
 
 class MonitoringError(TaError):

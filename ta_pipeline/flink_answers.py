@@ -48,6 +48,8 @@ class Checkpoints:
     savepoint_ms: int | None = None
     """Of the latest completed savepoint: when it was triggered, and where it is."""
     savepoint_path: str | None = None
+    restored_ms: int | None = None
+    """When the job was last restored; None: it started without state and was never restarted."""
 
     def age_seconds(self, now_ms: float) -> float | None:
         """Since the latest completed checkpoint was triggered; None before the first."""
@@ -143,6 +145,7 @@ def parse_checkpoints(answer: Mapping[str, Any]) -> Checkpoints:
     counts = answer["counts"]
     latest = (answer.get("latest") or {}).get("completed") or {}
     savepoint = (answer.get("latest") or {}).get("savepoint") or {}
+    restored = (answer.get("latest") or {}).get("restored") or {}
     durations = answer.get("summary", {}).get("end_to_end_duration", {}) if counts["completed"] else {}
     return Checkpoints(
         completed=counts["completed"],
@@ -156,6 +159,7 @@ def parse_checkpoints(answer: Mapping[str, Any]) -> Checkpoints:
         duration_p99_ms=durations.get("p99"),
         savepoint_ms=savepoint.get("trigger_timestamp"),
         savepoint_path=savepoint.get("external_path"),
+        restored_ms=restored.get("restore_timestamp"),
     )
 
 

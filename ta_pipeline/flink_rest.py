@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 
-from ta_pipeline.errors import FlinkError
+from ta_pipeline.errors import FlinkError, FlinkNoAnswerError, FlinkNotFoundError
 from ta_pipeline.flink_answers import (
     ENDED,
     Backpressure,
@@ -34,11 +34,12 @@ from ta_pipeline.flink_answers import (
 TIMEOUT_SECONDS = 10.0
 SAVEPOINT_TIMEOUT_SECONDS = 120.0
 POLL_SECONDS = 0.25
+_UNKNOWN, _TIMEOUT, _CONFLICT, _FAILED = 404, 408, 409, 500
 _TOTALS = ("sum", "min", "max")
 
 
 class FlinkRest:
-    """A client for the REST API at `url`. Every method raises `FlinkError`.
+    """A client for the REST API at `url`. Every method raises `FlinkError`; `FlinkNoAnswerError`: nothing was heard.
 
     Args:
         url: of the JobManager.
@@ -59,8 +60,12 @@ class FlinkRest:
 
     def job(self, job_id: str) -> JobSummary:
         """One job."""
-        found = self._get(f"/jobs/{job_id}")
-        return JobSummary(found["jid"], found["name"], found["state"], found["start-time"])
+        return _summary(self._get(f"/jobs/{job_id}"))
+
+    def find(self, job_id: str) -> JobSummary | None:
+        """One job; None when the cluster does not remember it."""
+        found = self._call("GET", f"/jobs/{job_id}", absent=(_UNKNOWN,))
+        return None if found is None else _summary(found)
 
     def vertices(self, job_id: str) -> list[Vertex]:
         """The tasks of a job, sources first."""
@@ -137,17 +142,34 @@ class FlinkRest:
         self._call("POST", f"/jobs/{job_id}/checkpoints", json={"checkpointType": "FULL"})
 
     def stop_with_savepoint(
-        self, job_id: str, directory: str, *, drain: bool = False, timeout_seconds: float = SAVEPOINT_TIMEOUT_SECONDS
+        self,
+        job_id: str,
+        directory: str,
+        *,
+        drain: bool = False,
+        request_id: str | None = None,
+        timeout_seconds: float = SAVEPOINT_TIMEOUT_SECONDS,
     ) -> str:
-        """Stop the job with a savepoint under `directory` and wait until both are done; returns the path."""
-        body = {"targetDirectory": directory, "drain": drain}
+        """Stop the job with a savepoint under `directory` and wait until both are done; returns the path.
+
+        Args:
+            job_id: the job.
+            directory: for the savepoint.
+            drain: close every open window first.
+            request_id: 32 hexadecimal digits; a stop that is asked for again under the same ones is the same stop.
+            timeout_seconds: for each of both.
+        """
+        body = {"targetDirectory": directory, "drain": drain} | ({"triggerId": request_id} if request_id else {})
         path = self._await_savepoint(job_id, f"/jobs/{job_id}/stop", body, timeout_seconds)
         self.await_state(job_id, ENDED, timeout_seconds)
         return path
 
     def cancel(self, job_id: str, timeout_seconds: float = 60.0) -> None:
         """Cancel the job and wait until it has ended; nothing is saved beyond its last checkpoint."""
-        self._call("PATCH", f"/jobs/{job_id}", params={"mode": "cancel"})
+        # A job that ends at this moment is refused, or is not remembered.
+        asked = self._call("PATCH", f"/jobs/{job_id}", absent=(_UNKNOWN, _CONFLICT), params={"mode": "cancel"})
+        if asked is None and self.find(job_id) is None:
+            return
         self.await_state(job_id, ENDED, timeout_seconds)
 
     def await_state(self, job_id: str, states: Collection[str], timeout_seconds: float) -> str:
@@ -158,9 +180,8 @@ class FlinkRest:
                 wanted = " or ".join(sorted(states))
                 reason = self.exception(job_id) or "Flink reports no exception"
                 when = "" if job.is_ended else f" after {timeout_seconds:g} s"
-                raise FlinkError(
-                    f"job {job.name} ({job_id}) at {self.url} is {job.state}{when}, not {wanted}: {reason}"
-                )
+                text = f"job {job.name} ({job_id}) at {self.url} is {job.state}{when}, not {wanted}: {reason}"
+                raise FlinkError(text) if job.is_ended else FlinkNoAnswerError(text)
             time.sleep(POLL_SECONDS)
         return job.state
 
@@ -198,7 +219,7 @@ class FlinkRest:
                 trace = operation.get("failure-cause", {}).get("stack-trace", "")
                 raise FlinkError(f"the savepoint of job {job_id} at {self.url} failed: {root_cause(trace)}")
             if time.monotonic() > deadline:
-                raise FlinkError(
+                raise FlinkNoAnswerError(
                     f"the savepoint of job {job_id} was not done after {timeout_seconds:g} s; it may still come: "
                     f"{self.url}/#/job/running/{job_id}/checkpoints"
                 )
@@ -207,21 +228,39 @@ class FlinkRest:
     def _get(self, path: str, **query: str) -> Any:
         return self._call("GET", path, params=query)
 
-    def _call(self, method: str, path: str, **arguments: Any) -> Any:
+    def _call(self, method: str, path: str, *, absent: Collection[int] = (), **arguments: Any) -> Any:
+        """The answer; None when its status is one of `absent`."""
         timeout_seconds = self._timeout_seconds or TIMEOUT_SECONDS
         try:
             response = requests.request(method, self.url + path, timeout=timeout_seconds, **arguments)
         except requests.ReadTimeout:
-            raise FlinkError(f"Flink did not answer {method} {self.url}{path} within {timeout_seconds:g} s") from None
+            raise FlinkNoAnswerError(
+                f"Flink did not answer {method} {self.url}{path} within {timeout_seconds:g} s"
+            ) from None
         except requests.RequestException:
-            raise FlinkError(
+            raise FlinkNoAnswerError(
                 f"Flink cannot be reached at {self.url} (TA_FLINK_REST_URL); is it up (`ta status`)?"
             ) from None
+        if response.status_code in absent:
+            return None
         if not response.ok:
-            raise FlinkError(
+            raise _kind_of(response)(
                 f"Flink refused {method} {self.url}{path} (status {response.status_code}): {_errors_of(response)}"
             )
         return response.json() if response.content else {}
+
+
+def _summary(found: Mapping[str, Any]) -> JobSummary:
+    return JobSummary(found["jid"], found["name"], found["state"], found["start-time"])
+
+
+def _kind_of(response: requests.Response) -> type[FlinkError]:
+    """A refusal, or no answer: a JobManager that starts, is busy, or lost what it asked itself, may answer later."""
+    if response.status_code == _UNKNOWN:
+        return FlinkNotFoundError
+    if response.status_code == _TIMEOUT or response.status_code >= _FAILED:
+        return FlinkNoAnswerError
+    return FlinkError
 
 
 def _errors_of(response: requests.Response) -> str:

@@ -10,8 +10,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ta_pipeline.errors import S3Error
+from ta_pipeline.errors import S3Error, S3NoAnswerError
 from ta_pipeline.settings import Settings
+
+_FAILED = 500
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,15 @@ def ensure_bucket(client: Any, bucket: str) -> bool:
         client.head_bucket(Bucket=bucket)
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") not in {"404", "NoSuchBucket", "NotFound"}:
-            raise S3Error(f"S3 refused bucket {bucket!r}: {error}") from None
+            raise _error(f"S3 refused bucket {bucket!r}", error) from None
     except BotoCoreError as error:
-        raise S3Error(f"S3 cannot be reached for bucket {bucket!r}: {error}") from None
+        raise _error(f"S3 cannot be reached for bucket {bucket!r}", error) from None
     else:
         return False
     try:
         client.create_bucket(Bucket=bucket)
     except (ClientError, BotoCoreError) as error:
-        raise S3Error(f"S3 did not create bucket {bucket!r}: {error}") from None
+        raise _error(f"S3 did not create bucket {bucket!r}", error) from None
     return True
 
 
@@ -104,7 +106,7 @@ def list_objects(client: Any, uri: str) -> list[StoredObject]:
             for item in page.get("Contents", [])
         ]
     except (ClientError, BotoCoreError) as error:
-        raise S3Error(f"S3 could not list {uri}: {error}") from None
+        raise _error(f"S3 could not list {uri}", error) from None
     return sorted(found, key=lambda stored: stored.key)
 
 
@@ -118,7 +120,7 @@ def read_object(client: Any, uri: str) -> bytes:
     try:
         return bytes(client.get_object(Bucket=bucket, Key=key)["Body"].read())
     except (ClientError, BotoCoreError) as error:
-        raise S3Error(f"S3 could not read {uri}: {error}") from None
+        raise _error(f"S3 could not read {uri}", error) from None
 
 
 def read_head(client: Any, uri: str, limit: int) -> tuple[bytes, int]:
@@ -139,9 +141,9 @@ def read_head(client: Any, uri: str, limit: int) -> tuple[bytes, int]:
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") == "InvalidRange":
             return b"", 0  # it is empty
-        raise S3Error(f"S3 could not read {uri}: {error}") from None
+        raise _error(f"S3 could not read {uri}", error) from None
     except BotoCoreError as error:
-        raise S3Error(f"S3 could not read {uri}: {error}") from None
+        raise _error(f"S3 could not read {uri}", error) from None
     _, _, size = str(answer.get("ContentRange", "")).partition("/")
     return content, int(size) if size.isdigit() else len(content)
 
@@ -158,9 +160,9 @@ def object_exists(client: Any, uri: str) -> bool:
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in {"404", "NoSuchKey", "NotFound"}:
             return False
-        raise S3Error(f"S3 refused {uri}: {error}") from None
+        raise _error(f"S3 refused {uri}", error) from None
     except BotoCoreError as error:
-        raise S3Error(f"S3 cannot be reached for {uri}: {error}") from None
+        raise _error(f"S3 cannot be reached for {uri}", error) from None
     return True
 
 
@@ -174,7 +176,7 @@ def write_object(client: Any, uri: str, content: bytes) -> None:
     try:
         client.put_object(Bucket=bucket, Key=key, Body=content)
     except (ClientError, BotoCoreError) as error:
-        raise S3Error(f"S3 could not write {uri}: {error}") from None
+        raise _error(f"S3 could not write {uri}", error) from None
 
 
 def delete_object(client: Any, uri: str) -> None:
@@ -187,4 +189,13 @@ def delete_object(client: Any, uri: str) -> None:
     try:
         client.delete_object(Bucket=bucket, Key=key)
     except (ClientError, BotoCoreError) as error:
-        raise S3Error(f"S3 could not delete {uri}: {error}") from None
+        raise _error(f"S3 could not delete {uri}", error) from None
+
+
+def _error(what: str, error: ClientError | BotoCoreError) -> S3Error:
+    """A refusal is an answer; a store that fails, or that nobody hears, gave none."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if status < _FAILED:
+            return S3Error(f"{what}: {error}")
+    return S3NoAnswerError(f"{what}: {error}")

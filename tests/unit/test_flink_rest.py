@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ta_pipeline import flink_rest
-from ta_pipeline.errors import FlinkError
+from ta_pipeline.errors import FlinkError, FlinkNoAnswerError
 from ta_pipeline.flink_answers import (
     Backpressure,
     Failure,
@@ -177,6 +177,26 @@ def test_a_refusal_names_url_and_cause() -> None:
         f"Flink refused GET {url}/jobs/00 (status 404): "
         "org.apache.flink.runtime.rest.NotFoundException: Job 00 not found"
     )
+
+
+def test_a_job_that_the_cluster_does_not_remember_is_none_and_not_an_error() -> None:
+    with answering(404, {"errors": [NOT_FOUND]}) as url:
+        assert FlinkRest(url).find("00") is None
+    with answering(400, {"errors": ["x"]}) as url, pytest.raises(FlinkError):
+        FlinkRest(url).find("00")
+
+
+def test_a_cluster_that_has_no_leader_yet_has_not_answered() -> None:
+    with answering(503, {"errors": ["Service temporarily unavailable"]}) as url, pytest.raises(FlinkNoAnswerError):
+        FlinkRest(url).jobs()
+    for status in (408, 500):
+        with answering(status, {"errors": ["Internal server error."]}) as url, pytest.raises(FlinkNoAnswerError):
+            FlinkRest(url).checkpoints("00")
+
+
+def test_a_job_that_ended_before_it_was_cancelled_is_cancelled() -> None:
+    with answering(404, {"errors": [NOT_FOUND]}) as url:
+        FlinkRest(url).cancel("00")
 
 
 def test_a_cluster_that_is_not_there_is_an_error_of_its_own() -> None:
