@@ -23,7 +23,7 @@ from pyflink.util.java_utils import to_jarray
 
 from flink.environment import create_environment
 from flink.exchanges import execute
-from flink.handover import wait_for_go
+from flink.handover import end_with_owner, wait_for_go
 from flink.manifest import describe
 from flink.signals import BEAT_TAG, INSTANTS, LATE_TAG, REJECT_TAG, SIGNAL_TYPE, SignalFunction
 from flink.sinks import BEATS_VIEW, LATE_VIEW, REJECTS_VIEW, SIGNALS_VIEW, create_sinks, outputs, status_view_sql
@@ -150,7 +150,10 @@ def main() -> None:
     parser.add_argument("--rest-port", type=int, help="port of the bounded run's own REST API")
     parser.add_argument("--describe", type=Path, metavar="FILE", help="write what the job needs of a saved state")
     parser.add_argument("--drill", action="store_true", help="leave the state of exactly-once sinks behind")
+    parser.add_argument("--owner", help="end with this process: its id and start, as JSON")
     arguments = parser.parse_args()
+    if arguments.owner:
+        end_with_owner(arguments.owner)
     settings = load_settings(**parse_overrides(arguments.set))
     files = None
     if arguments.recordings:

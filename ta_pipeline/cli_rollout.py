@@ -1,4 +1,4 @@
-"""`ta rollout plan | history | status`: what a rollout would do, what the last ones did, and how far one is.
+"""`ta rollout plan | history | status | abandon`: what a rollout would do, what the last ones did, how far one is.
 
 Rollouts are started in Dagster (jobs bootstrap, upgrade, rollback, stop).
 """
@@ -66,6 +66,14 @@ def status() -> None:
         console.print(found.error, soft_wrap=True, highlight=False)
     if found.is_alone or found.step in {"failed", "rolled back"}:
         raise typer.Exit(1)
+
+
+@rollout.command("abandon")
+def abandon() -> None:
+    """Give up a rollout that was left and cannot be finished; what runs is left as it is."""
+    with _explained():
+        found = Rollouts(Platform.here()).abandon()
+    console.print(f"{found.kind} {found.id}: {found.error}", soft_wrap=True, highlight=False)
 
 
 def _cells(revision: Revision) -> tuple[str, ...]:

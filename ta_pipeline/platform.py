@@ -69,14 +69,25 @@ class Platform:
             SettingsError: a setting that this code knows has a value that is not allowed.
             StackError: the release is not here.
         """
+        code = find_release(self.local, release).path
+        return dataclasses.replace(self.asked_as(recorded), code=code)
+
+    def asked_as(self, recorded: Mapping[str, str]) -> Self:
+        """The same deployment with these settings, to ask what it does and has saved; not to deploy.
+
+        Args:
+            recorded: `TA_*` variables without secrets.
+
+        Raises:
+            SettingsError: a setting that this code knows has a value that is not allowed.
+        """
         known = {
             name.removeprefix(PREFIX).lower(): value
             for name, value in recorded.items()
             if name.removeprefix(PREFIX).lower() in Settings.model_fields
         }
         settings = load_settings(**{**self.settings.model_dump(), **known})
-        code = find_release(self.local, release).path
-        return dataclasses.replace(self, settings=settings, code=code, recorded=dict(recorded))
+        return dataclasses.replace(self, settings=settings, recorded=dict(recorded))
 
     @property
     def release(self) -> str:
@@ -96,8 +107,11 @@ class Platform:
     @property
     def table_job(self) -> JobRuntime | None:
         """The runtime of the job that fills ClickHouse; None when there is no ClickHouse."""
-        if not self.settings.clickhouse_url:
-            return None
+        return self.possible_table_job if self.settings.clickhouse_url else None
+
+    @property
+    def possible_table_job(self) -> JobRuntime:
+        """The same, were there a ClickHouse: one that was turned off may have left its job."""
         return table_runtime(self.settings, self.environment, self.local, self.code)
 
     @property

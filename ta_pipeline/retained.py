@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ta_pipeline.errors import StateError
 from ta_pipeline.runtime import SavedPoint
 from ta_pipeline.s3 import list_objects, s3_client, split_uri
 from ta_pipeline.settings import Settings
@@ -34,6 +35,19 @@ def newest_savepoint(settings: Settings, job_id: str) -> SavedPoint | None:
     """
     prefix = f"{settings.savepoint_dir.rstrip('/')}/savepoint-{job_id[:_JOB_DIGITS]}-"
     return max(_points(settings, prefix, is_savepoint=True), key=lambda point: point.at_ms, default=None)
+
+
+def written_at_ms(settings: Settings, path: str) -> int:
+    """When a savepoint or checkpoint was complete, epoch milliseconds; S3 tells whole seconds.
+
+    Raises:
+        StateError: it is not there.
+        S3Error: the store refused, or cannot be reached.
+    """
+    found = next(_points(settings, f"{path.rstrip('/')}/", is_savepoint=True), None)
+    if found is None:
+        raise StateError(f"{path} is not a complete savepoint or checkpoint")
+    return found.at_ms
 
 
 def _points(settings: Settings, prefix: str, *, is_savepoint: bool) -> Iterator[SavedPoint]:

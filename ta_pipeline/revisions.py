@@ -33,9 +33,9 @@ class Revision:
         number: from 1, without gaps.
         at: when it was recorded, RFC 3339, UTC.
         outcome: `running`: this is what ran from then on; `rolled back`: it failed, and revision `back_to` runs
-            again; `stopped`: the job was stopped, with `savepoint`.
+            again, as `back_job_id`; `stopped`: the job was stopped, with `savepoint`.
         name: of the job on the cluster.
-        job_id: Flink's.
+        job_id: Flink's; one that failed may never have run.
         settings: `TA_*`, no secrets.
         release: digest of the job's code; `image` is what runs it on Kubernetes.
         restored_from: the savepoint or checkpoint the job started with; None: without state.
@@ -47,7 +47,10 @@ class Revision:
         downtime_seconds: from the stop of the revision before it until the first record of this one; None at the
             first start.
         back_to: the revision that runs again, when this one was rolled back.
+        back_job_id: the job it runs as now.
+        back_from: the savepoint or checkpoint that job started with.
         reason: why it was rolled back.
+        rollout: the id of the rollout that recorded it.
     """
 
     number: int
@@ -66,7 +69,10 @@ class Revision:
     replay_verdict: str | None = None
     downtime_seconds: float | None = None
     back_to: int | None = None
+    back_job_id: str | None = None
+    back_from: str | None = None
     reason: str | None = None
+    rollout: str | None = None
 
     @property
     def settings_hash(self) -> str:
@@ -96,7 +102,7 @@ class RevisionStore:
         return self._read(uris[-1]) if uris else None
 
     def current(self) -> Revision | None:
-        """The revision that should be running now; None when the newest one was stopped or there is none."""
+        """The revision that should be running now, with the job it runs as; None: the newest was stopped, or none."""
         return self.newest_and_current()[1]
 
     def newest_and_current(self) -> tuple[Revision | None, Revision | None]:
@@ -131,13 +137,16 @@ class RevisionStore:
 
 
 def current(revisions: list[Revision]) -> Revision | None:
-    """Which of `revisions` (the oldest first) should be running now; pure."""
+    """Which of `revisions` (the oldest first) should be running now, with the job it runs as; pure."""
     if not revisions or revisions[-1].outcome == "stopped":
         return None
     newest = revisions[-1]
     if newest.outcome == "running":
         return newest
-    return next((one for one in revisions if one.number == newest.back_to), None)
+    back = next((one for one in revisions if one.number == newest.back_to), None)
+    if back is None or newest.back_job_id is None:
+        return back
+    return dataclasses.replace(back, job_id=newest.back_job_id, restored_from=newest.back_from)
 
 
 def needed_savepoints(revisions: list[Revision], rollbacks: int = 2) -> set[str]:
@@ -147,8 +156,8 @@ def needed_savepoints(revisions: list[Revision], rollbacks: int = 2) -> set[str]
         revisions: the oldest first.
         rollbacks: how many revisions back a rollback may go.
     """
-    kept = revisions[-(rollbacks + 1) :]
-    now = current(revisions)
-    if now is not None and now not in kept:
-        kept = [now, *kept]
-    return {path for one in kept for path in (one.restored_from, one.savepoint) if path}
+    ran = [one for one in revisions if one.outcome == "running"]
+    kept = [*ran[-(rollbacks + 1) :], *revisions[-1:]]
+    if (now := current(revisions)) is not None:
+        kept.append(now)
+    return {path for one in kept for path in (one.restored_from, one.savepoint, one.back_from) if path}

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from ta_pipeline.flink_answers import ENDED
+
 Report = Callable[[str], None]
 """Told, in words for people, what is being done."""
 
@@ -27,7 +29,7 @@ class Deployment:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """One running (or restarting) job."""
+    """One job: it runs, restarts, or has ended."""
 
     job_id: str
     name: str
@@ -43,6 +45,11 @@ class JobStatus:
     exception: str | None
     """The newest failure's innermost cause; None when there was none."""
 
+    @property
+    def is_ended(self) -> bool:
+        """It will not run again."""
+        return self.state in ENDED
+
 
 @dataclass(frozen=True)
 class SavedPoint:
@@ -57,8 +64,8 @@ class SavedPoint:
 class Prepared(Protocol):
     """A job that is planned and not started: `JobRuntime.prepare` gives it, `JobRuntime.deploy` uses it up."""
 
-    def start(self, restore_from: str | None) -> str:
-        """Start it; returns the job's id."""
+    def start(self, restore_from: str | None, job_id: str | None = None) -> str:
+        """Start it, under `job_id` if one is given; returns the job's id."""
         ...
 
     def discard(self) -> None:
@@ -67,7 +74,10 @@ class Prepared(Protocol):
 
 
 class JobRuntime(Protocol):
-    """Deploys the job, watches it, takes it down with its state. All calls block; each raises `FlinkError`."""
+    """Deploys the job, watches it, takes it down with its state. All calls block; each raises `FlinkError`.
+
+    `NoAnswerError` says that nothing is known: what was asked for may have happened, or may yet. Ask again.
+    """
 
     name: str
     """Of the job on its cluster."""
@@ -80,6 +90,7 @@ class JobRuntime(Protocol):
         self,
         *,
         restore_from: str | None = None,
+        job_id: str | None = None,
         prepared: Prepared | None = None,
         interrupt_others: bool = False,
         timeout_seconds: float | None = None,
@@ -89,6 +100,8 @@ class JobRuntime(Protocol):
 
         Args:
             restore_from: a savepoint or retained checkpoint; None starts without state.
+            job_id: of the job, 32 hexadecimal digits: a cluster takes a job of an id once, so whoever does not know
+                whether it was submitted may submit it again. None: the cluster chooses.
             prepared: of `prepare`; it is used up.
             interrupt_others: other jobs on the same cluster may be restarted for it.
             timeout_seconds: from the submission to the first completed checkpoint; None: the runtime's own.
@@ -104,6 +117,10 @@ class JobRuntime(Protocol):
         """Every job of this deployment that has not ended; empty when nothing runs."""
         ...
 
+    def find(self, job_id: str) -> JobStatus | None:
+        """A job of any name, whether it runs or has ended; None when its cluster does not remember it."""
+        ...
+
     def newest_job_id(self) -> str | None:
         """The newest job of this name, whether it runs or has ended; None when there is none."""
         ...
@@ -112,15 +129,20 @@ class JobRuntime(Protocol):
         """The `TA_*` settings a job was deployed with, as it tells them itself; no secrets."""
         ...
 
+    def release_of(self, job_id: str) -> str:
+        """The digest of the code a running job runs with."""
+        ...
+
     def savepoint(self) -> str:
         """Take a savepoint of the running job; returns its path."""
         ...
 
-    def stop(self, *, drain: bool = False) -> str:
+    def stop(self, *, drain: bool = False, request_id: str | None = None) -> str:
         """Stop with a savepoint; returns its path.
 
         Args:
             drain: close every open window first: for retiring the job, never for an upgrade.
+            request_id: 32 hexadecimal digits; asked again under the same ones, it is the same stop.
         """
         ...
 

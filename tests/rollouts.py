@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,10 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from orchestration.defs.deployment.assets import flink_deployment
 from ta_pipeline.feed import FeedReport
 from ta_pipeline.feed import send as feed
 from ta_pipeline.platform import Platform
+from ta_pipeline.revisions import RevisionStore
+from ta_pipeline.rollout.execute import Execution
+from ta_pipeline.rollout.journal import Agent, Journal, Rollout, Step
+from ta_pipeline.rollout.service import Rollouts
 from ta_pipeline.settings import Settings, load_settings
 from tests.dagster_runs import failure, materialize, metadata
 from tests.jobs import FAST, expected, on_time, simulated
@@ -47,8 +54,8 @@ def changed(platform: Platform, **settings: Any) -> Platform:
 
 
 def roll_out(platform: Platform, **config: Any) -> dict[str, Any]:
-    """Materialize the deployment; its metadata."""
-    result = materialize(platform, [flink_deployment], {"flink_deployment": config})
+    """Materialize the deployment, without a shadow restore unless one is asked for; its metadata."""
+    result = materialize(platform, [flink_deployment], {"flink_deployment": {"shadow_restore": False, **config}})
     assert result.success, failure(result)
     return metadata(result, "flink_deployment")
 
@@ -63,6 +70,50 @@ def require_same_as_undisturbed(stack: RunningStack, settings: Settings, tmp_pat
     signals = all_committed(stack, settings, settings.signals_topic)
     require_equal(settings.signals_topic, signals, right["signals"])
     return len(bars)
+
+
+class Died(Exception):  # noqa: N818 - what happened to the process
+    """The process that carried a rollout out is gone."""
+
+
+class DyingJournal(Journal):
+    """Dies when a step is about to be written down: its work is done, and nobody knows."""
+
+    def __init__(self, platform: Platform, step: Step) -> None:
+        super().__init__(platform.settings)
+        self._step = step
+
+    def save(self, rollout: Rollout) -> Rollout:
+        if rollout.step == self._step:
+            raise Died(self._step)
+        return super().save(rollout)
+
+
+class UnattendedRollouts(Rollouts):
+    """Writes the plan down; whoever was to carry it out has died."""
+
+    def _spawn(self, rollout: Rollout) -> None:
+        self.journal.save(dataclasses.replace(rollout, agent=dataclasses.replace(Agent.here(), started=0.0)))
+
+
+def die_before(platform: Platform, left: Rollout, step: Step) -> None:
+    """Carry `left` out until `step` is about to be written down."""
+    left = dataclasses.replace(left, agent=dataclasses.replace(Agent.here(), started=0.0))
+    execution = Execution(platform, DyingJournal(platform, step), RevisionStore(platform.settings), silent)
+    with pytest.raises(Died):
+        execution.run(left)
+
+
+def finish(platform: Platform) -> Rollout:
+    """What the next run does with the rollout that was left; returns how that ended."""
+    rollouts = Rollouts(platform)
+    left = rollouts.unfinished()
+    assert left is not None
+    return rollouts.follow(rollouts.resume(left, silent), silent)
+
+
+def silent(_text: str) -> None:
+    """A report that nobody reads."""
 
 
 @contextmanager

@@ -5,7 +5,7 @@ of the checkout would reach a running job at its next restart, half of it at a t
 settings back, but not the old code. On Kubernetes the image is the release.
 
 The TaskManager imports from `releases/current`, a link. Python keeps modules that it has imported, so the TaskManager
-has to be restarted when the link is moved.
+has to be restarted when the link is moved; `releases/loaded` says for which release that was done.
 
 A release that is made or found was used just then (the folder's time of change says so): what somebody is about to
 deploy is young, and is not pruned.
@@ -95,6 +95,23 @@ def activate(local: LocalSettings, release: Release) -> None:
     draft = link.with_name(f"{link.name}.{uuid.uuid4().hex[:8]}")
     draft.symlink_to(release.path.resolve(), target_is_directory=True)
     os.replace(draft, link)
+
+
+def loaded(local: LocalSettings) -> str | None:
+    """The digest of the release the TaskManager was last started for; None before the first."""
+    note = _note_of(local)
+    return note.read_text(encoding="utf-8") if note.exists() else None
+
+
+def mark_loaded(local: LocalSettings, release: Release) -> None:
+    """Write down that the TaskManager was started after the link had been moved to `release`."""
+    draft = _note_of(local).with_suffix(".new")
+    draft.write_text(release.digest, encoding="utf-8")
+    draft.replace(_note_of(local))
+
+
+def _note_of(local: LocalSettings) -> Path:
+    return local.dir / "releases" / "loaded"
 
 
 def unneeded(local: LocalSettings, keep: Iterable[str], before: float) -> list[str]:

@@ -7,15 +7,16 @@ is RUNNING with a completed checkpoint, and fails with the exception that Flink 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from ta_pipeline.errors import DeployError, FlinkError, StackError
-from ta_pipeline.flink_answers import JobSummary
+from ta_pipeline.errors import DeployError, FlinkError, FlinkNoAnswerError, FlinkNotFoundError, StackError
+from ta_pipeline.flink_answers import ENDED, JobSummary
 from ta_pipeline.flink_rest import FlinkRest
-from ta_pipeline.local.releases import Release, activate, active, make_release
+from ta_pipeline.local.releases import Release, activate, active, loaded, make_release, mark_loaded
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_settings
 from ta_pipeline.local.submission import Client
 from ta_pipeline.local.supervisor import Supervisor
@@ -24,9 +25,13 @@ from ta_pipeline.runtime import Deployment, JobStatus, Prepared, Report, SavedPo
 from ta_pipeline.settings import Settings
 
 POLL_SECONDS = 0.25
+UNKNOWN_SECONDS = 20.0
+"""A job that was submitted is known to every part of the REST API by then."""
 FRUITLESS_RESTARTS = 3
 """A job that fails so often without a checkpoint will not get there: waiting longer only keeps the stream down."""
 TASKMANAGER = "taskmanager"
+# Before it runs: of a job in this state Flink tells nothing but the state.
+_INITIALIZING = "INITIALIZING"
 
 
 class LocalRuntime:
@@ -83,6 +88,7 @@ class LocalRuntime:
         self,
         *,
         restore_from: str | None = None,
+        job_id: str | None = None,
         prepared: Prepared | None = None,
         interrupt_others: bool = False,
         timeout_seconds: float | None = None,
@@ -93,6 +99,7 @@ class LocalRuntime:
 
         Args:
             restore_from: a savepoint or retained checkpoint.
+            job_id: of the job; None: Flink chooses.
             prepared: of `prepare`; it is used up.
             interrupt_others: a new release restarts the TaskManager, and with it whatever else runs there.
             timeout_seconds: instead of this runtime's.
@@ -105,16 +112,19 @@ class LocalRuntime:
                 Flink.
             StackError: the TaskManager could not be restarted for a new release.
         """
+        started = time.monotonic()
         try:
-            if running := self._running():
-                raise FlinkError(
-                    f"{self.name} is {running[0].state} already (job {running[0].id}); "
-                    "`ta job stop` ends it with a savepoint"
-                )
-            started = time.monotonic()
+            self._require_alone()
             self._use_release(report, interrupt_others=interrupt_others)
             report("submitting")
-            job_id = prepared.start(restore_from) if prepared else self._submit(restore_from, allow_non_restored)
+            if prepared:
+                job_id = prepared.start(restore_from, job_id)
+            else:
+                job_id = self._client().submit(restore_from, job_id=job_id, allow_non_restored=allow_non_restored)
+        except FlinkError:
+            # A client may end badly after it has submitted the job, or after another one has.
+            if job_id is None or (found := self._rest.find(job_id)) is None or found.is_ended:
+                raise
         finally:
             if prepared:
                 prepared.discard()
@@ -133,6 +143,11 @@ class LocalRuntime:
         """Every job of this name that has not ended."""
         return [self._status(job) for job in self._running()]
 
+    def find(self, job_id: str) -> JobStatus | None:
+        """As Flink remembers it."""
+        found = self._rest.find(job_id)
+        return None if found is None else self._status(found)
+
     def newest_job_id(self) -> str | None:
         """As Flink remembers them."""
         return next((job.id for job in self._rest.jobs() if job.name == self.name), None)
@@ -141,13 +156,21 @@ class LocalRuntime:
         """As the job tells them over REST."""
         return self._rest.settings(job_id)
 
+    def release_of(self, job_id: str) -> str:
+        """Every job of the TaskManager runs with the release it was started for."""
+        digest = loaded(self._local)
+        if digest is None:
+            raise FlinkError(f"job {job_id} runs, and {self._local.dir} does not say with which code")
+        return digest
+
     def savepoint(self) -> str:
         """Take a savepoint; the job runs on."""
         return self._rest.savepoint(self._one().id, self._settings.savepoint_dir)
 
-    def stop(self, *, drain: bool = False) -> str:
+    def stop(self, *, drain: bool = False, request_id: str | None = None) -> str:
         """Stop with a savepoint; returns its path."""
-        return self._rest.stop_with_savepoint(self._one().id, self._settings.savepoint_dir, drain=drain)
+        directory = self._settings.savepoint_dir
+        return self._rest.stop_with_savepoint(self._one().id, directory, drain=drain, request_id=request_id)
 
     def last_state(self, job_id: str) -> SavedPoint | None:
         """As Flink remembers it; when the JobManager has forgotten the job, as it lies in S3."""
@@ -163,7 +186,8 @@ class LocalRuntime:
                     (found.latest_path, found.latest_ms, False),
                     (found.savepoint_path, found.savepoint_ms, True),
                 )
-                if path and at_ms is not None
+                # A job goes on from checkpoints only. Its restart aborted the transactions of a savepoint before it.
+                if path and at_ms is not None and not (is_savepoint and at_ms < (found.restored_ms or 0))
             ]
         return max((point for point in points if point), key=lambda point: point.at_ms, default=None)
 
@@ -181,6 +205,13 @@ class LocalRuntime:
     def _running(self) -> list[JobSummary]:
         return [job for job in self._rest.jobs() if job.name == self.name and not job.is_ended]
 
+    def _require_alone(self) -> None:
+        if running := self._running():
+            raise FlinkError(
+                f"{self.name} is {running[0].state} already (job {running[0].id}); "
+                "`ta job stop` ends it with a savepoint"
+            )
+
     def _one(self) -> JobSummary:
         running = self._running()
         if not running:
@@ -190,9 +221,6 @@ class LocalRuntime:
     def submit(self, restore_from: str | None = None, *, allow_non_restored: bool = False) -> str:
         """Hand the job to the cluster and return its id; whether it runs is for `deploy` to find out."""
         self._use_release()
-        return self._submit(restore_from, allow_non_restored)
-
-    def _submit(self, restore_from: str | None, allow_non_restored: bool) -> str:
         return self._client().submit(restore_from, allow_non_restored=allow_non_restored)
 
     def _client(self) -> Client:
@@ -203,8 +231,9 @@ class LocalRuntime:
 
     def _use_release(self, report: Report = lambda _text: None, *, interrupt_others: bool = False) -> None:
         """Make tasks import this release from now on."""
-        release, before = self.release, active(self._local)
-        if before == release.digest:
+        release, linked = self.release, active(self._local)
+        before = loaded(self._local) or linked
+        if before == release.digest == linked:
             return
         if before is not None:
             others = [job.name for job in self._rest.jobs() if not job.is_ended]
@@ -218,6 +247,7 @@ class LocalRuntime:
         if before is not None:
             report(f"restarting the TaskManager with release {release.digest}")
             self._restart_taskmanager()
+        mark_loaded(self._local, release)
 
     def _restart_taskmanager(self) -> None:
         Supervisor(self._local.dir).restart_process(TASKMANAGER)
@@ -240,48 +270,69 @@ class LocalRuntime:
         Raises:
             FlinkError: it is not within the time this runtime allows; the message has the exception from Flink.
         """
-        started, told, asked = time.monotonic(), "", False
+        started, told, asked, known = time.monotonic(), "", False, time.monotonic()
         patience = timeout_seconds or self._timeout_seconds
         while True:
-            state = self._rest.job(job_id).state
-            if not asked and self._rest.is_running(job_id):
-                # The first checkpoint is the proof that every sink works: no need to wait an interval for it.
-                self._rest.trigger_checkpoint(job_id)
-                asked = True
-            done = self._rest.checkpoints(job_id).completed
-            exception = self._rest.exception(job_id)
-            if state == "RUNNING" and done > 0:
+            is_late = time.monotonic() - started > patience
+            try:
+                if not asked and self._rest.is_running(job_id):
+                    # The first checkpoint is the proof that every sink works: no need to wait an interval for it.
+                    self._rest.trigger_checkpoint(job_id)
+                    asked = True
+                text = self._progress(job_id)
+                known = time.monotonic()
+            except FlinkNoAnswerError as error:
+                # The job does its work without anybody watching.
+                text = str(error)
+            except FlinkNotFoundError as error:
+                # Just submitted, it has no graph yet, and then no checkpoints that could be asked for.
+                if time.monotonic() - known > UNKNOWN_SECONDS:
+                    raise
+                text = str(error)
+            if text is None:
                 return
-            if state in {"FAILED", "CANCELED", "FINISHED"}:
-                raise FlinkError(f"{self.name} is {state}: {exception or 'Flink names no exception'}")
-            if done == 0 and (failures := self._rest.restarts(job_id)) >= FRUITLESS_RESTARTS:
-                raise FlinkError(f"{self.name} failed {failures} times before its first checkpoint: {exception}")
-            if time.monotonic() - started > patience:
-                raise FlinkError(
-                    f"{self.name} is {state} with {done} checkpoints after {patience:g} s, so it was "
-                    f"cancelled: {exception or 'Flink reports no exception; is the cluster short of slots or memory?'}"
-                )
-            text = f"{state.lower()}, waiting for the first checkpoint" + (f"; {exception}" if exception else "")
+            if is_late:
+                raise FlinkError(f"{self.name}, after {patience:g} s: {text}")
             if text != told:
                 report(text)
                 told = text
             time.sleep(POLL_SECONDS)
 
+    def _progress(self, job_id: str) -> str | None:
+        """What a job that was submitted still waits for; None: nothing."""
+        state = self._rest.job(job_id).state
+        if state == _INITIALIZING:
+            return "restoring the state"
+        done = self._rest.checkpoints(job_id).completed
+        if state == "RUNNING" and done > 0:
+            return None
+        exception = self._rest.exception(job_id)
+        if state in ENDED:
+            raise FlinkError(f"{self.name} is {state}: {exception or 'Flink names no exception'}")
+        if done == 0 and (failures := self._rest.restarts(job_id)) >= FRUITLESS_RESTARTS:
+            raise FlinkError(f"{self.name} failed {failures} times before its first checkpoint: {exception}")
+        said = exception or ("" if state == "RUNNING" else "is the cluster short of slots or memory?")
+        return f"{state.lower()}, waiting for the first checkpoint" + (f"; {said}" if said else "")
+
     def _status(self, job: JobSummary) -> JobStatus:
-        checkpoints = self._rest.checkpoints(job.id)
         now_ms = time.time() * 1_000
-        return JobStatus(
-            job_id=job.id,
-            name=job.name,
-            state=job.state,
-            uptime_seconds=(now_ms - job.start_ms) / 1_000,
-            restarts=self._rest.restarts(job.id),
-            checkpoints_completed=checkpoints.completed,
-            checkpoints_failed=checkpoints.failed,
-            checkpoint_age_seconds=checkpoints.age_seconds(now_ms),
-            checkpoint_path=checkpoints.latest_path,
-            exception=self._rest.exception(job.id),
-        )
+        young = JobStatus(job.id, job.name, job.state, (now_ms - job.start_ms) / 1_000, 0, 0, 0, None, None, None)
+        if job.state == _INITIALIZING:
+            return young
+        try:
+            checkpoints = self._rest.checkpoints(job.id)
+            return dataclasses.replace(
+                young,
+                restarts=self._rest.restarts(job.id),
+                checkpoints_completed=checkpoints.completed,
+                checkpoints_failed=checkpoints.failed,
+                checkpoint_age_seconds=checkpoints.age_seconds(now_ms),
+                checkpoint_path=checkpoints.latest_path,
+                exception=self._rest.exception(job.id),
+            )
+        except FlinkNotFoundError:
+            # Just submitted, it has nothing yet that could be asked for.
+            return young
 
 
 def table_runtime(

@@ -18,6 +18,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 from ta_pipeline.errors import FlinkError
 from ta_pipeline.local.flink import flink_command, flink_environment
 from ta_pipeline.local.java import java_home
@@ -29,7 +31,13 @@ LAUNCHES = 3
 # PyFlink's gateway does not always come up on a busy machine; nothing was submitted then.
 LAUNCH_FAILED = ("Answer from Java side is empty", "Error while obtaining a new communication channel")
 _JOB_ID = re.compile(r"JobID ([0-9a-f]{32})")
+_FIXED_JOB_ID = "$internal.pipeline.job-id"
 _TAIL_LINES = 12
+# The configuration is the cluster's, and so are its ports.
+_OF_ITS_OWN = (
+    "-Dmetrics.reporters=none", "-Dblob.server.port=0", "-Dtaskmanager.rpc.port=0", "-Dtaskmanager.data.port=0",
+    "-Dtaskmanager.memory.network.min=64m", "-Dtaskmanager.memory.network.max=64m",
+)  # fmt: skip
 _POLL_SECONDS = 0.1
 _CLIENT_LOG_BYTES = 200_000
 
@@ -63,11 +71,14 @@ class Client:
         self._log_dir = local.dir / "flink" / "log"
         self._environment = {**os.environ, **environment, **flink_environment(local, java_home(), code)}
 
-    def submit(self, restore_from: str | None = None, *, allow_non_restored: bool = False) -> str:
+    def submit(
+        self, restore_from: str | None = None, *, job_id: str | None = None, allow_non_restored: bool = False
+    ) -> str:
         """Plan the job and hand it to the cluster; returns its id.
 
         Args:
             restore_from: a savepoint or retained checkpoint.
+            job_id: 32 hexadecimal digits; None: Flink chooses.
             allow_non_restored: state of operators that the job does not have is left behind, else it is refused.
 
         Raises:
@@ -75,7 +86,8 @@ class Client:
         """
         for _ in range(LAUNCHES):
             with tempfile.TemporaryFile() as output:
-                extra = ("--allowNonRestoredState",) if allow_non_restored else ()
+                extra = ["--allowNonRestoredState"] if allow_non_restored else []
+                extra += [f"-D{_FIXED_JOB_ID}={job_id}"] if job_id else []
                 process = self._launch(restore_from, output.fileno(), flink=extra)
                 status = _await_end(process, SUBMIT_TIMEOUT_SECONDS)
                 printed = _content(output.fileno())
@@ -92,8 +104,7 @@ class Client:
             FlinkError: it could not be planned; the message has the reason.
         """
         for _ in range(LAUNCHES):
-            folder = Path(tempfile.mkdtemp(prefix="ta-submission-"))
-            job = PreparedJob(folder, self)
+            job = PreparedJob(Path(tempfile.mkdtemp(prefix="ta-submission-")), self)
             job.process = self._launch(None, job.open_output(), ("--await", str(job.go_file)))
             if job.await_planned(SUBMIT_TIMEOUT_SECONDS):
                 return job
@@ -103,10 +114,28 @@ class Client:
                 break
         raise self.refusal(status, printed)
 
+    def run_here(self, restore_from: str, rest_port: int, output: int) -> subprocess.Popen[bytes]:
+        """Start the job in the client's own process, beside whatever runs on the cluster; it ends when this one does.
+
+        Args:
+            restore_from: a savepoint or retained checkpoint; state that the job has no operator for is left behind.
+            rest_port: of its own REST API.
+            output: a file descriptor for what it prints.
+        """
+        flink = ("--target", "local", "--allowNonRestoredState", *_OF_ITS_OWN, f"-Drest.bind-port={rest_port}")
+        extra = ("--owner", json.dumps(_this_process()))
+        return self._launch(restore_from, output, extra, flink, detached=False)
+
     def _launch(
-        self, restore_from: str | None, output: int, extra: Sequence[str] = (), flink: Sequence[str] = ()
+        self,
+        restore_from: str | None,
+        output: int,
+        extra: Sequence[str] = (),
+        flink: Sequence[str] = (),
+        *,
+        detached: bool = True,
     ) -> subprocess.Popen[bytes]:
-        command = ["/usr/bin/env", "bash", str(flink_command()), "run", "--detached", *flink]
+        command = ["/usr/bin/env", "bash", str(flink_command()), "run", *(["--detached"] if detached else []), *flink]
         if restore_from:
             command += ["--fromSavepoint", restore_from]
         command += ["--python", str(self._program), *self._arguments, *extra]
@@ -139,21 +168,24 @@ class PreparedJob:
         self._folder = folder
         self._client = client
         self.process: subprocess.Popen[bytes]
+        self._write(".owner", _this_process())
 
     @property
     def go_file(self) -> Path:
         """Its client waits for this file (see flink/handover.py)."""
         return self._folder / "go.json"
 
-    def start(self, restore_from: str | None) -> str:
+    def start(self, restore_from: str | None, job_id: str | None = None) -> str:
         """Hand the job to the cluster; returns its id.
+
+        Args:
+            restore_from: a savepoint or retained checkpoint.
+            job_id: 32 hexadecimal digits; None: Flink chooses.
 
         Raises:
             FlinkError: it was not submitted; the message has the reason.
         """
-        draft = self.go_file.with_suffix(".new")
-        draft.write_text(json.dumps({"restore_from": restore_from}), encoding="utf-8")
-        draft.replace(self.go_file)
+        self._write(".new", {"restore_from": restore_from, "job_id": job_id}).replace(self.go_file)
         status = _await_end(self.process, SUBMIT_TIMEOUT_SECONDS)
         printed = self.printed()
         self.discard()
@@ -174,6 +206,11 @@ class PreparedJob:
                 return False
             time.sleep(_POLL_SECONDS)
         return True
+
+    def _write(self, suffix: str, content: Mapping[str, object]) -> Path:
+        path = self.go_file.with_suffix(suffix)
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return path
 
     def open_output(self) -> int:
         """A file for what the client prints."""
@@ -231,6 +268,12 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _this_process() -> dict[str, object]:
+    """What a client compares to know whether who started it is there."""
+    process = psutil.Process()
+    return {"pid": process.pid, "started": process.create_time()}
 
 
 def _content(descriptor: int) -> str:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ta_pipeline.errors import RolloutError, SchemaError, StateError
-from ta_pipeline.job_state import SavedState, incompatibilities, notes
+from ta_pipeline.errors import RolloutError, SchemaError
+from ta_pipeline.job_state import incompatibilities, notes
 from ta_pipeline.platform import Platform
 from ta_pipeline.preflight import problems
 from ta_pipeline.replay.record import blocking_verdicts, newest_verdict
 from ta_pipeline.revisions import Revision, RevisionStore
-from ta_pipeline.rollout.journal import Version
+from ta_pipeline.rollout.journal import Rollout, Version
 from ta_pipeline.rollout.plan import Facts, plan
+from ta_pipeline.rollout.running import elsewhere, left_state, moved_here, newest_state, running_job, state_at
 from ta_pipeline.runtime import JobStatus
 from ta_pipeline.schema_registry import plan_schemas
 from ta_pipeline.settings import Settings
-from ta_pipeline.state_reader import describe_job, read_state
+from ta_pipeline.state_reader import describe_job
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Options:
         accept_red_replay: roll out although the newest replay validation is red.
         force: roll out although nothing changes.
         restore_from: a savepoint or checkpoint to start from, instead of the one found.
+        old_job_is_gone: nothing runs at the address of the current revision, although it cannot be asked.
+        shadow_restore: restore the new version beside the old one before that is stopped.
     """
 
     verify_seconds: float = 120.0
@@ -39,6 +43,8 @@ class Options:
     accept_red_replay: bool = False
     force: bool = False
     restore_from: str = ""
+    old_job_is_gone: bool = False
+    shadow_restore: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,81 +62,101 @@ class Gathered:
     states: Mapping[str, int] = field(default_factory=dict)
 
 
-def gather(platform: Platform, revisions: RevisionStore, target: Version, options: Options) -> Gathered:
+def gather(
+    platform: Platform, revisions: RevisionStore, left: Rollout | None, target: Version, options: Options
+) -> Gathered:
     """Ask everything a rollout to `target` has to know.
+
+    Args:
+        platform: the deployment as it is declared.
+        revisions: what was rolled out.
+        left: the newest rollout; one that failed names jobs that no revision does.
+        target: what should run.
+        options: see there.
 
     Raises:
         TaError: something that has to be asked does not answer.
     """
     settings = platform.settings
-    current, running = revisions.current(), running_job(platform)
+    newest_revision, current = revisions.newest_and_current()
+    if options.old_job_is_gone:
+        newest_revision, current = (one and moved_here(platform, one) for one in (newest_revision, current))
+    running = running_job(platform)
     newest = newest_verdict(settings)
     schema_problems, schema_ids = _schemas(settings)
+    last = current or newest_revision
+    places = elsewhere(platform, current, running)
+    found = left_state(platform, last, left) if running is None and not places else None
     facts = Facts(
         current=current,
         running=running,
         target=target,
-        saved=options.restore_from or _saved(platform, revisions, current, running),
+        runs=_hand_started(platform, current, running),
+        left=found.path if found else None,
+        elsewhere=places,
         problems=[*problems(settings), *schema_problems],
         red_replays=blocking_verdicts(settings),
         verdict=None if newest is None else "green" if newest.is_green else "red",
         clean_start=options.clean_start,
         accept_red=options.accept_red_replay,
         force=options.force,
+        restore_from=options.restore_from,
     )
-    if running is not None and plan(facts).kind is None:
+    if places or (running is not None and plan(facts).kind is None):
         return Gathered(facts, schema_ids)
     manifest = describe_job(settings, platform.local, platform.code)
     if options.clean_start:
         return Gathered(facts, schema_ids, manifest.versions)
-    saved = _newest_state(platform) if running is not None else _state_at(platform, facts.saved)
+    saved = state_at(platform, facts.saved) if facts.saved else newest_state(platform)
     if saved is None:
         return Gathered(facts, schema_ids, manifest.versions)
-    recorded = current.states if current else {}
+    # Of a state that somebody named nothing is written down that is sure to be of it.
+    recorded = found.states if found and not options.restore_from else last.states if last else {}
     reasons, said = incompatibilities(manifest, saved, recorded), notes(manifest, saved, recorded)
     judged = dataclasses.replace(facts, incompatible=reasons, state_notes=said)
     return Gathered(judged, schema_ids, manifest.versions)
 
 
 def state_for_rollback(
-    platform: Platform, to: Revision, current: Revision | None, options: Options
+    platform: Platform, to: Revision, revisions: list[Revision], current: Revision, options: Options
 ) -> tuple[str | None, str]:
-    """What a rollback goes on from, when it is not the savepoint at the stop, and why.
+    """What a rollback of a running job goes on from, when it is not the savepoint at the stop, and why.
+
+    Args:
+        platform: the deployment as it is declared.
+        to: the revision to return to.
+        revisions: all of them, the oldest first.
+        current: the one that runs.
+        options: see there.
 
     Raises:
         RolloutError: the old version can read neither the newest state nor one of its own.
         TaError: something that has to be asked does not answer.
     """
-    running = running_job(platform)
-    if options.restore_from or running is None or current is None:
-        return options.restore_from or None, ""
+    if options.restore_from:
+        return options.restore_from, ""
     old = platform.at(to.settings, to.release)
     manifest = describe_job(old.settings, old.local, old.code)
-    saved = _newest_state(platform)
-    if saved is None:
-        return None, ""
-    reasons = incompatibilities(manifest, saved, current.states)
+    saved = newest_state(platform)
+    reasons = incompatibilities(manifest, saved, current.states) if saved else []
     if not reasons:
         return None, ""
-    if current.savepoint is None:
-        raise RolloutError(
-            f"revision {to.number} cannot read the state of revision {current.number}, and there is no savepoint of "
-            "before; name one with restore_from:\n" + "\n".join(reasons)
-        )
-    return current.savepoint, (
-        f"Revision {to.number} cannot read what revision {current.number} has saved, so it goes on from the savepoint "
-        f"at its stop: what was committed since then is emitted again. {' '.join(reasons)}"
+    # The savepoint of a revision is what the one before it left: the newest that the old version reads is wanted.
+    ran = [one for one in revisions if one.outcome == "running"]
+    for before, after in reversed(list(itertools.pairwise(ran))):
+        if after.number <= to.number or after.savepoint is None:
+            continue
+        left = state_at(platform, after.savepoint)
+        if left is not None and not incompatibilities(manifest, left, before.states):
+            return after.savepoint, (
+                f"Revision {to.number} cannot read what revision {current.number} has saved, so it goes on from the "
+                f"savepoint at the stop of revision {before.number}: what was committed since then is emitted again. "
+                + " ".join(reasons)
+            )
+    raise RolloutError(
+        f"revision {to.number} cannot read the state of revision {current.number}, nor a savepoint of a revision in "
+        "between; name one with restore_from:\n" + "\n".join(reasons)
     )
-
-
-def running_job(platform: Platform) -> JobStatus | None:
-    """The job as Flink has it; None when it does not run.
-
-    Raises:
-        FlinkError: Flink does not answer.
-    """
-    found = platform.job.status()
-    return found[0] if found else None
 
 
 def git_revision(checkout: Path) -> str | None:
@@ -144,40 +170,12 @@ def git_revision(checkout: Path) -> str | None:
     return commit.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
-def _newest_state(platform: Platform) -> SavedState | None:
-    """The newest checkpoint of the running job; None before its first.
-
-    Raises:
-        StateError: it cannot be read, and was not replaced by a newer one meanwhile.
-    """
-    before: str | None = None
-    while True:
-        running = running_job(platform)
-        path = running.checkpoint_path if running is not None else None
-        try:
-            return _state_at(platform, path)
-        except StateError:
-            # Flink keeps the newest few: one may be gone before it has been read.
-            if path == before:
-                raise
-        before = path
-
-
-def _state_at(platform: Platform, path: str | None) -> SavedState | None:
-    return read_state(platform.settings, path, platform.local) if path else None
-
-
-def _saved(
-    platform: Platform, revisions: RevisionStore, current: Revision | None, running: JobStatus | None
-) -> str | None:
-    """The state that a job which does not run left."""
-    if running is not None:
+def _hand_started(platform: Platform, current: Revision | None, running: JobStatus | None) -> Version | None:
+    """The version of a job that no rollout has started, as it tells it itself."""
+    if running is None or (current is not None and current.job_id == running.job_id):
         return None
-    if current is None:
-        newest = revisions.newest()
-        return newest.savepoint if newest and newest.outcome == "stopped" else None
-    point = platform.job.last_state(current.job_id)
-    return point.path if point else None
+    job = platform.job
+    return Version(job.settings_of(running.job_id), job.release_of(running.job_id), platform.settings.image)
 
 
 def _schemas(settings: Settings) -> tuple[list[str], dict[str, int]]:

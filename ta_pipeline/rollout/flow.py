@@ -23,7 +23,8 @@ class Flow:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._inputs = (settings.trades_topic, settings.quotes_topic)
+        # Quotes alone make no bar and no live signal.
+        self._inputs = (settings.trades_topic,)
         self._live = (settings.live_topic,)
         self._final = (settings.bars_topic, settings.signals_topic)
         self._offsets = Offsets(settings)
@@ -61,10 +62,25 @@ class Flow:
         """
         return moved(self._offsets.ends(self._final), before)
 
+    def committed_after(self, at_ms: int) -> int:
+        """Final records that were committed after a time, epoch milliseconds; counted as by `committed_since`.
+
+        Raises:
+            KafkaSetupError: the broker cannot be reached.
+        """
+        return moved(self._offsets.ends(self._final), self._offsets.at(self._final, at_ms))
+
     @contextmanager
     def first_record(self) -> Iterator[Callable[[], float | None]]:
-        """Watch for the next live record from now on; what is given tells when it came, epoch seconds."""
-        before = self._offsets.ends(self._live)
+        """Watch for the next live record from now on; what is given tells when it came, epoch seconds.
+
+        A broker that does not answer is no reason to end what is watched: then it is not known.
+        """
+        try:
+            before = self._offsets.ends(self._live)
+        except KafkaSetupError:
+            yield lambda: None
+            return
         came: list[float] = []
         stop = threading.Event()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -31,20 +32,47 @@ class Offsets:
         Raises:
             KafkaSetupError: the broker cannot be reached, or a topic does not exist.
         """
-        return {topic: self._end(topic) for topic in topics}
+        return {topic: sum(self._end(one) for one in self._partitions(topic)) for topic in topics}
+
+    def at(self, topics: Iterable[str], at_ms: int) -> dict[str, int]:
+        """The sum of the offsets each topic's partitions had reached at a time; epoch milliseconds.
+
+        Raises:
+            KafkaSetupError: the broker cannot be reached, or a topic does not exist.
+        """
+        return {topic: sum(self._at(one, at_ms) for one in self._partitions(topic)) for topic in topics}
 
     def close(self) -> None:
         """Let go of the broker."""
         self._consumer.close()
 
-    def _end(self, topic: str) -> int:
-        try:
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        with self._explained(topic):
             found = self._consumer.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic]
-            if found.error is not None:
-                raise KafkaSetupError(f"topic {topic} at {self._where}: {found.error}")
-            return sum(
-                int(self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT_SECONDS)[1])
-                for number in found.partitions
+        if found.error is not None:
+            raise KafkaSetupError(f"topic {topic} at {self._where}: {found.error}")
+        return [TopicPartition(topic, number) for number in found.partitions]
+
+    def _at(self, partition: TopicPartition, at_ms: int) -> int:
+        asked = TopicPartition(partition.topic, partition.partition, at_ms)
+        with self._explained(partition.topic):
+            (found,) = self._consumer.offsets_for_times([asked], timeout=TIMEOUT_SECONDS)
+        # Nothing was written since: the place is the end.
+        return int(found.offset) if found.offset >= 0 else self._end(partition)
+
+    def _end(self, partition: TopicPartition) -> int:
+        with self._explained(partition.topic):
+            found = self._consumer.get_watermark_offsets(partition, timeout=TIMEOUT_SECONDS)
+        if found is None:
+            raise KafkaSetupError(
+                f"Kafka at {self._where} did not give the end of {partition.topic}[{partition.partition}] within "
+                f"{TIMEOUT_SECONDS:g} s"
             )
+        return int(found[1])
+
+    @contextmanager
+    def _explained(self, topic: str) -> Iterator[None]:
+        try:
+            yield
         except KafkaException as error:
             raise KafkaSetupError(f"Kafka at {self._where} did not give the end of {topic}: {error.args[0]}") from None

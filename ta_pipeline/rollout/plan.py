@@ -42,7 +42,9 @@ class Facts:
         current: the revision that should run.
         running: the job as Flink has it; None when it does not run.
         target: what should run afterwards.
-        saved: the state a job that does not run left: a savepoint or retained checkpoint.
+        runs: the version of the job that runs, as it tells it itself; None: none does, or it is the current revision.
+        left: the newest state that a job which does not run left.
+        elsewhere: why the current revision's job may run where `target` would not find it.
         problems: of topics, schemas and tables: each keeps the job from running.
         incompatible: why the target could not restore the state.
         state_notes: what else is to be said of the state.
@@ -51,12 +53,15 @@ class Facts:
         clean_start: the state may be given up.
         accept_red: a red replay verdict is accepted.
         force: roll out although nothing changes.
+        restore_from: the state that was asked for.
     """
 
     current: Revision | None
     running: JobStatus | None
     target: Version
-    saved: str | None = None
+    runs: Version | None = None
+    left: str | None = None
+    elsewhere: Sequence[str] = ()
     problems: Sequence[str] = ()
     incompatible: Sequence[str] = ()
     state_notes: Sequence[str] = ()
@@ -65,6 +70,19 @@ class Facts:
     clean_start: bool = False
     accept_red: bool = False
     force: bool = False
+    restore_from: str = ""
+
+    @property
+    def saved(self) -> str | None:
+        """What a job that does not run goes on from."""
+        return self.restore_from or self.left
+
+    @property
+    def previous(self) -> Version | None:
+        """What runs, or should."""
+        if self.runs is not None or self.current is None:
+            return self.runs
+        return Version(self.current.settings, self.current.release, self.current.image)
 
 
 @dataclass(frozen=True)
@@ -77,7 +95,7 @@ class Plan:
         steps: in words, in their order.
         blockers: each of them forbids it.
         notes: what somebody should know before.
-        restore_from: what a job that does not run goes on from.
+        restore_from: what the new job goes on from, when it is not the savepoint at the stop.
         expected_downtime_seconds: of the stream; None when nothing is interrupted.
     """
 
@@ -100,31 +118,35 @@ class Plan:
         return "\n".join(parts)
 
 
-def plan(facts: Facts, expected_downtime_seconds: float = 20.0) -> Plan:
+def plan(facts: Facts, expected_downtime_seconds: float = 20.0, *, shadow_restore: bool = False) -> Plan:
     """Decide what a rollout to `facts.target` would do.
 
     Args:
         facts: see there.
+        shadow_restore: the new job is tried beside the old one first.
         expected_downtime_seconds: of an upgrade, from what the last ones took.
     """
-    changes = changes_between(facts.current, facts.target)
-    blockers = [*facts.problems]
+    changes = changes_between(facts.previous, facts.target)
+    blockers = [*facts.elsewhere, *facts.problems]
     if not facts.accept_red:
         blockers += [f"{red}; mend it, or accept it with accept_red_replay" for red in facts.red_replays]
     if facts.running is not None:
-        if not changes and not facts.force and facts.running.state == "RUNNING":
+        asked = facts.force or facts.clean_start or facts.restore_from
+        if not changes and not asked and facts.running.state == "RUNNING":
             return Plan(None, (), ())
         blockers += _state_blockers(facts)
+        state = "without state" if facts.clean_start else f"from {facts.restore_from or 'the savepoint'}"
         steps = (
+            *(["restore the new job beside the old one, from a savepoint"] if shadow_restore else []),
             "plan the new job while the old one runs",
             f"stop job {facts.running.job_id} with a savepoint, without draining its windows",
-            "start the new job from the savepoint",
+            f"start the new job {state}",
             "verify: RUNNING, first checkpoint, fresh signals; else return to the old version",
             "record the revision",
         )
         return Plan(
             "upgrade", changes, steps, tuple(blockers), tuple(_notes(facts, changes)),
-            expected_downtime_seconds=expected_downtime_seconds,
+            None if facts.clean_start else facts.restore_from or None, expected_downtime_seconds,
         )  # fmt: skip
     saved = None if facts.clean_start else facts.saved
     if facts.current is not None and saved is None and not facts.clean_start:
@@ -139,20 +161,20 @@ def plan(facts: Facts, expected_downtime_seconds: float = 20.0) -> Plan:
     return Plan("start", changes, first_steps, tuple(blockers), tuple(_notes(facts, changes)), saved)
 
 
-def changes_between(current: Revision | None, target: Version) -> tuple[Change, ...]:
+def changes_between(previous: Version | None, target: Version) -> tuple[Change, ...]:
     """Settings, code and image that differ; pure."""
-    if current is None:
+    if previous is None:
         return ()
-    before, after = current.settings, target.settings
+    before, after = previous.settings, target.settings
     found = [
         Change(name, before.get(name, ""), after.get(name, ""))
         for name in sorted({*before, *after})
         if before.get(name, "") != after.get(name, "")
     ]
-    if current.release != target.release:
-        found.append(Change("code", current.release, target.release))
-    if current.image != target.image:
-        found.append(Change("image", current.image, target.image))
+    if previous.release != target.release:
+        found.append(Change("code", previous.release, target.release))
+    if previous.image != target.image:
+        found.append(Change("image", previous.image, target.image))
     return tuple(found)
 
 
@@ -173,6 +195,11 @@ def _notes(facts: Facts, changes: Sequence[Change]) -> list[str]:
         notes.append(f"{', '.join(fixed)}: a savepoint can only be restored with the one it was taken with")
     if "code" in names:
         notes.append("the code changes: the TaskManager is restarted for it")
+    if facts.runs is not None and facts.running is not None:
+        named = f"revision {facts.current.number}" if facts.current else "a revision"
+        notes.append(f"job {facts.running.job_id} is not the one of {named}: somebody else started it; it is replaced")
+    if facts.restore_from and facts.running is not None:
+        notes.append("restore_from: what the running job commits after that state is emitted again")
     if facts.running is not None and facts.running.state != "RUNNING":
         notes.append(f"the job is {facts.running.state}: if it cannot take a savepoint, its last checkpoint is used")
     if facts.verdict is None:

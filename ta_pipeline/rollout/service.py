@@ -7,27 +7,30 @@ still.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import fcntl
 import os
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ta_pipeline.errors import RolloutError
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import Revision, RevisionStore
-from ta_pipeline.rollout.execute import version_of
-from ta_pipeline.rollout.facts import Options, gather, git_revision, running_job, state_for_rollback
-from ta_pipeline.rollout.journal import Journal, Rollout, Version
-from ta_pipeline.rollout.plan import Plan, plan
-from ta_pipeline.runtime import Report
+from ta_pipeline.rollout.facts import Options, gather, git_revision, state_for_rollback
+from ta_pipeline.rollout.journal import TAKE_OVER_SECONDS, Journal, Rollout, Version
+from ta_pipeline.rollout.plan import Facts, Plan, plan
+from ta_pipeline.rollout.running import elsewhere, left_state, moved_here, running_job
+from ta_pipeline.rollout.tools import version_of
+from ta_pipeline.runtime import JobStatus, Report
 
 POLL_SECONDS = 0.3
-TAKE_OVER_SECONDS = 15.0
-"""An agent that was started has written its name into the journal by then."""
 _EXPECTED_SECONDS = 20.0
 
 
@@ -45,22 +48,29 @@ class Rollouts:
         Raises:
             TaError: something that has to be asked does not answer.
         """
-        gathered = gather(self.platform, self.revisions, version_of(self.platform), options)
-        return plan(gathered.facts, self._expected_downtime())
+        gathered = gather(self.platform, self.revisions, self.journal.load(), version_of(self.platform), options)
+        return plan(gathered.facts, self._expected_downtime(), shadow_restore=options.shadow_restore)
 
     def start(self, options: Options, report: Report) -> Rollout | None:
-        """Begin to roll the declared version out, or join a rollout that has not ended; None: nothing is to be done.
+        """Begin to roll the declared version out; None: nothing is to be done.
+
+        A rollout that has not ended is finished first. When it was to this very version, it is this one.
 
         Raises:
             RolloutError: it is blocked; nothing was changed. The message has each reason.
             TaError: something that has to be asked does not answer.
         """
-        if (left := self.unfinished()) is not None:
-            return self.resume(left, report)
         target = version_of(self.platform)
-        gathered = gather(self.platform, self.revisions, target, options)
+        left = self._left(report)
+        if left is not None and left.kind != "stop" and left.target == target:
+            return self.resume(left, report)
+        with self._planning(report):
+            return self._start(target, options, report)
+
+    def _start(self, target: Version, options: Options, report: Report) -> Rollout | None:
+        gathered = gather(self.platform, self.revisions, self.journal.load(), target, options)
         facts = gathered.facts
-        planned = plan(facts, self._expected_downtime())
+        planned = plan(facts, self._expected_downtime(), shadow_restore=options.shadow_restore)
         report(str(planned))
         if planned.kind is None:
             return None
@@ -71,11 +81,13 @@ class Rollouts:
             kind=planned.kind,
             started_at=time.time(),
             target=target,
-            previous=Version(facts.current.settings, facts.current.release, facts.current.image)
-            if facts.current
-            else None,
-            previous_revision=facts.current.number if facts.current else None,
+            previous=facts.previous,
+            previous_revision=self._previous_revision(facts),
             restore_from=planned.restore_from,
+            savepoint=facts.left,
+            clean_start=options.clean_start,
+            old_job_id=facts.running.job_id if facts.running else None,
+            shadow_restore=options.shadow_restore,
             verify_seconds=options.verify_seconds,
             states=gathered.states,
             schema_ids=gathered.schema_ids,
@@ -93,15 +105,31 @@ class Rollouts:
             report: told of each step.
 
         Raises:
-            RolloutError: there is no such revision, or the job does not run.
+            RolloutError: there is no such revision, or no state that it could go on from.
         """
-        if (left := self.unfinished()) is not None:
-            return self.resume(left, report)
+        with self._planning(report):
+            return self._start_rollback(number, options, report)
+
+    def _start_rollback(self, number: int | None, options: Options, report: Report) -> Rollout:
         revisions = self.revisions.all()
-        current = self.revisions.current()
+        newest, current = self.revisions.newest_and_current()
         to = revision_before(revisions, current, number)
+        if options.old_job_is_gone:
+            to = moved_here(self.platform, to)
+            newest, current = (one and moved_here(self.platform, one) for one in (newest, current))
         target = Version(to.settings, to.release, to.image)
-        restore_from, note = state_for_rollback(self.platform, to, current, options)
+        running = self._running_at(to, current)
+        left, note = None, ""
+        if running is not None and current is not None:
+            restore_from, note = state_for_rollback(self.platform, to, revisions, current, options)
+        else:
+            left = left_state(self.platform, current or newest, self.journal.load())
+            restore_from = options.restore_from or (left.path if left else None)
+            if restore_from is None:
+                raise RolloutError(
+                    f"the job does not run, and left no state that revision {to.number} could go on from; name one "
+                    "with restore_from"
+                )
         rollout = Rollout(
             id=_new_id(),
             kind="rollback",
@@ -110,7 +138,10 @@ class Rollouts:
             previous=Version(current.settings, current.release, current.image) if current else None,
             previous_revision=current.number if current else None,
             restore_from=restore_from,
+            savepoint=left.path if left else None,
+            old_job_id=running.job_id if running else None,
             note=note,
+            shadow_restore=options.shadow_restore,
             verify_seconds=options.verify_seconds,
             schema_ids=to.schema_ids,
             states=to.states,
@@ -126,18 +157,35 @@ class Rollouts:
         Raises:
             RolloutError: it does not run.
         """
-        if (left := self.unfinished()) is not None:
-            return self.resume(left, report)
-        current = self.revisions.current()
-        if running_job(self.platform) is None:
-            raise RolloutError(f"{self.platform.job.name} does not run: there is nothing to stop")
-        target = Version(current.settings, current.release, current.image) if current else version_of(self.platform)
-        rollout = Rollout(
-            id=_new_id(), kind="stop", started_at=time.time(), target=target,
-            states=current.states if current else {}, schema_ids=current.schema_ids if current else {},
-            git=current.git if current else None,
-        )  # fmt: skip
-        return self._begin(rollout, report)
+        with self._planning(report):
+            current = self.revisions.current()
+            running = running_job(self.platform)
+            if running is None:
+                raise RolloutError(f"{self.platform.job.name} does not run: there is nothing to stop")
+            target = Version(current.settings, current.release, current.image) if current else version_of(self.platform)
+            rollout = Rollout(
+                id=_new_id(), kind="stop", started_at=time.time(), target=target, old_job_id=running.job_id,
+                states=current.states if current else {}, schema_ids=current.schema_ids if current else {},
+                git=current.git if current else None,
+            )  # fmt: skip
+            return self._begin(rollout, report)
+
+    def abandon(self) -> Rollout:
+        """Give up a rollout that nobody can finish; what runs is left as it is.
+
+        Raises:
+            RolloutError: there is none, or somebody carries it out.
+        """
+        left = self.unfinished()
+        if left is None:
+            raise RolloutError("no rollout is unfinished: there is nothing to abandon")
+        if not left.is_alone and left.agent is not None:
+            raise RolloutError(
+                f"the {left.kind} {left.id} is carried out by process {left.agent.pid} on {left.agent.host}; end that "
+                "first"
+            )
+        error = f"abandoned at the step {left.step!r}; {left.error or 'what runs was left as it was'}"
+        return self.journal.save(dataclasses.replace(left, step="failed", error=error))
 
     def unfinished(self) -> Rollout | None:
         """The rollout that has not ended; None when there is none."""
@@ -159,13 +207,18 @@ class Rollouts:
         Raises:
             RolloutError: the agent died: the rollout stands where it is, and another run finishes it.
         """
+        if rollout.is_ended:
+            return rollout
         begun = time.monotonic()
         with _Tail(self._log(rollout)) as lines:
             while True:
                 now = self.journal.load() or rollout
                 for line in lines:
                     report(line)
-                if now.is_ended or now.id != rollout.id:
+                if now.id != rollout.id:
+                    # Another one has begun since.
+                    now = self.journal.ended(rollout.id) or now
+                if now.is_ended:
                     return now
                 if now.is_alone and time.monotonic() - begun > TAKE_OVER_SECONDS:
                     raise RolloutError(
@@ -173,6 +226,57 @@ class Rollouts:
                         f"run it again to finish it (its log: {self._log(rollout)})"
                     )
                 time.sleep(POLL_SECONDS)
+
+    def _left(self, report: Report) -> Rollout | None:
+        """The rollout that has not ended. One that nobody has begun is given up: what it was planned from is old."""
+        left = self.unfinished()
+        if left is None or left.step != "planned" or not left.is_alone:
+            return left
+        report(f"the {left.kind} {left.id} was planned and not begun: it is given up")
+        self.journal.save(dataclasses.replace(left, step="failed", error="nothing was changed: its agent had died"))
+        return None
+
+    def _previous_revision(self, facts: Facts) -> int | None:
+        """The number of what runs. A job that somebody started by hand is recorded first: it may have to come back."""
+        if facts.runs is None or facts.running is None:
+            return facts.current.number if facts.current else None
+        found = Revision(
+            number=0, at=datetime.now(UTC).isoformat(timespec="seconds"), outcome="running",
+            name=self.platform.job.name, job_id=facts.running.job_id, settings=facts.runs.settings,
+            release=facts.runs.release, image=facts.runs.image, reason="found running: somebody started it by hand",
+        )  # fmt: skip
+        return self.revisions.append(found).number
+
+    @contextlib.contextmanager
+    def _planning(self, report: Report) -> Iterator[None]:
+        """Nobody else plans a rollout of this stack meanwhile, and none is under way.
+
+        Raises:
+            RolloutError: another one did not come to its end.
+        """
+        path = self.platform.local.dir / "rollouts" / "planning"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            while (left := self._left(report)) is not None:
+                ended = self.follow(self.resume(left, report), report)
+                report(f"the {ended.kind} {ended.id} that was under way is {ended.step}")
+            yield
+
+    def _running_at(self, to: Revision, current: Revision | None) -> JobStatus | None:
+        """The running job, which has to be where a rollback to `to` would look for it.
+
+        Raises:
+            RolloutError: it is, or may be, somewhere else.
+        """
+        running = running_job(self.platform)
+        places = [
+            *elsewhere(self.platform, current, running),
+            *elsewhere(self.platform.asked_as(to.settings), current, None),
+        ]
+        if places:
+            raise RolloutError("the rollback is blocked, and nothing was changed:\n" + "\n".join(places))
+        return running
 
     def _begin(self, rollout: Rollout, report: Report) -> Rollout:
         self.journal.save(rollout)
@@ -217,7 +321,7 @@ def revision_before(revisions: list[Revision], current: Revision | None, number:
             raise RolloutError(f"revision {number} never ran; a rollback can return to: {allowed}")
         return found
     if current is None:
-        raise RolloutError("no revision is running: there is nothing to roll back from")
+        raise RolloutError("no revision is running: name the one to return to")
     before = [
         one
         for one in ran

@@ -22,8 +22,8 @@ class Evidence:
 
     Attributes:
         status: None when it is gone.
-        inputs: records that came on the input topics since the old job stopped.
-        outputs: records that came on the live and final topics since then.
+        inputs: trades that came since the old job stopped.
+        outputs: records that came on the live topic since then.
         seconds: since the verification began.
     """
 

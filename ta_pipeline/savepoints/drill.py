@@ -55,11 +55,13 @@ class DrillTools:
         isolate: production's settings and an id to the settings of a replay.
         isolation_problems: what of a replay's settings is production's; production's come first.
         runtime: of the drill with these settings.
+        kind: begins the ids of these drills: what one of another kind has left, this runtime could not end.
     """
 
     isolate: Isolate
     isolation_problems: Callable[[Settings, Settings], Sequence[str]]
     runtime: Callable[[Settings], DrillRuntime]
+    kind: str = "drill"
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def drill(
     Returns:
         What it showed: a restore that fails is a result, not an exception.
     """
-    number = drill_id(now)
+    number = drill_id(now, tools.kind)
     steps: list[str] = []
 
     def tell(text: str) -> None:
@@ -146,7 +148,7 @@ def remove_leftovers(production: Settings, tools: DrillTools) -> list[str]:
     Raises:
         TaError: something could not be removed.
     """
-    found = drills_of(production, topic_names(production))
+    found = drills_of(production, topic_names(production), tools.kind)
     for number, topics in found.items():
         _remove(production, number, topics, tools)
     return sorted(found)
@@ -202,7 +204,7 @@ def _has_records(settings: Settings, topic: str, since_ms: int) -> bool:
 def _removed(production: Settings, number: str, tools: DrillTools) -> list[str]:
     """Remove what a drill made; what could not be, as text."""
     try:
-        topics = drills_of(production, topic_names(production)).get(number, [])
+        topics = drills_of(production, topic_names(production), tools.kind).get(number, [])
         _remove(production, number, topics, tools)
     except TaError as error:
         return [f"not everything was removed, the next drill does it: {error}"]

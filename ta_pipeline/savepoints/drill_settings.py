@@ -18,12 +18,14 @@ Isolate = Callable[[Settings, str], Settings]
 """Production's settings and an id to those of a replay: own topics, group, transactions, folders; the same inputs."""
 
 _STAMP = "%Y%m%d-%H%M%S"
-_TWIN = re.compile(r"(.+)\.replay\.(drill-\d{8}-\d{6})")
+_TWIN = r"(.+)\.replay\.({kind}-\d{{8}}-\d{{6}})"
+_LONGEST_INTERVAL_MS = 5_000
+"""A drill shows what it commits: it need not wait for production's interval."""
 
 
-def drill_id(now: datetime) -> str:
-    """The name of a drill that starts now; drills do not start twice in a second."""
-    return f"drill-{now.astimezone(UTC):{_STAMP}}"
+def drill_id(now: datetime, kind: str = "drill") -> str:
+    """The name of a drill that starts now; drills of a kind do not start twice in a second."""
+    return f"{kind}-{now.astimezone(UTC):{_STAMP}}"
 
 
 def drill_settings(production: Settings, number: str, isolate: Isolate) -> Settings:
@@ -34,7 +36,12 @@ def drill_settings(production: Settings, number: str, isolate: Isolate) -> Setti
         number: from `drill_id`.
         isolate: makes the settings of a replay; topics become `<topic>.replay.<number>`.
     """
-    own = {"k8s_deployment": f"{production.k8s_deployment}-{number}", "output_format": "json", "clickhouse_url": ""}
+    own = {
+        "k8s_deployment": f"{production.k8s_deployment}-{number}",
+        "output_format": "json",
+        "clickhouse_url": "",
+        "checkpoint_interval_ms": min(production.checkpoint_interval_ms, _LONGEST_INTERVAL_MS),
+    }
     return isolate(production, number).model_copy(update=own)
 
 
@@ -51,11 +58,11 @@ def drill_folders(settings: Settings, number: str) -> tuple[str, str]:
     return folders
 
 
-def drills_of(production: Settings, topics: Iterable[str]) -> dict[str, list[str]]:
-    """The drills that these topics belong to, with their topics; pure. Topics of other deployments are left out."""
+def drills_of(production: Settings, topics: Iterable[str], kind: str = "drill") -> dict[str, list[str]]:
+    """The drills of a kind that these topics belong to, with their topics; pure. Other deployments' are left out."""
     found: dict[str, list[str]] = {}
     for topic in topics:
-        twin = _TWIN.fullmatch(topic)
+        twin = re.fullmatch(_TWIN.format(kind=kind), topic)
         if twin and twin.group(1) in production.output_topics:
             found.setdefault(twin.group(2), []).append(topic)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ta_pipeline.local.releases import active, find_release
 from ta_pipeline.local.runtime import drill_runtime
 from ta_pipeline.local.settings import variables
+from ta_pipeline.local.shadow import ShadowRuntime
 from ta_pipeline.platform import Platform
 from ta_pipeline.replay.isolation import isolation_problems, replay_settings
 from ta_pipeline.savepoints.drill import DrillRuntime, DrillTools
@@ -28,3 +29,14 @@ def drill_tools(platform: Platform) -> DrillTools:
         return drill_runtime(settings, variables(settings), platform.local, code)
 
     return DrillTools(replay_settings, isolation_problems, runtime)
+
+
+def shadow_tools(platform: Platform) -> DrillTools:
+    """Drills run the deployment's own code in a process of their own: code that the cluster does not run yet."""
+    made: dict[str, ShadowRuntime] = {}
+
+    def runtime(settings: Settings) -> DrillRuntime:
+        # The same one for the same drill: it has the process that is to be ended.
+        return made.setdefault(settings.k8s_deployment, ShadowRuntime(settings, platform.local, platform.code))
+
+    return DrillTools(replay_settings, isolation_problems, runtime, kind="shadow")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.defs.deployment.assets import flink_deployment
+from ta_pipeline.kafka_admin import topic_names
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import RevisionStore
@@ -53,18 +54,33 @@ def test_a_market_survives_a_start_an_upgrade_a_bad_version_and_a_stop(
         assert (started["outcome"], started["kind"], started["revision"]) == ("done", "start", 1)
         assert roll_out(platform)["outcome"] == "unchanged"
 
-        upgraded = roll_out(changed(platform, live_slice_ms=200))
+        upgraded = roll_out(changed(platform, live_slice_ms=200), shadow_restore=True)
         assert (upgraded["kind"], upgraded["revision"]) == ("upgrade", 2)
         assert {"what": "TA_LIVE_SLICE_MS", "before": "100", "after": "200"} in upgraded["changes"]
         say(f"upgrade: stream interrupted for {upgraded['downtime_seconds']:.1f} s")
         assert upgraded["downtime_seconds"] <= DOWNTIME_SECONDS
+        say(upgraded["note"])
+        assert "Shadow restore: first checkpoint after" in upgraded["note"]
+        assert "first committed bar" in upgraded["note"]
         (status,) = platform.job.status()
         assert platform.job.settings_of(status.job_id)["TA_LIVE_SLICE_MS"] == "200"
 
         bad = changed(platform, live_slice_ms=200)
         bad = Platform(bad.settings, bad.local, broken_code(tmp_path))
         begun = time.monotonic()
-        refused = materialize(bad, [flink_deployment], {"flink_deployment": {"verify_seconds": 60.0}})
+        refused = materialize(bad, [flink_deployment])
+        assert not refused.success
+        reason = failure(refused)
+        say(f"bad version: refused after {time.monotonic() - begun:.1f} s: {reason[:200]}")
+        assert "nothing was changed: the shadow restore of" in reason
+        assert "broken on purpose" in reason
+        assert platform.job.status()[0].job_id == status.job_id
+        twins = [topic for topic in topic_names(platform.settings) if ".replay.shadow-" in topic]
+        assert not [topic for topic in twins if topic.startswith(platform.settings.bars_topic)]
+
+        begun = time.monotonic()
+        unseen = {"verify_seconds": 60.0, "shadow_restore": False}
+        refused = materialize(bad, [flink_deployment], {"flink_deployment": unseen})
         assert not refused.success
         reason = failure(refused)
         say(f"bad version: rolled back after {time.monotonic() - begun:.1f} s: {reason[:200]}")
@@ -73,7 +89,9 @@ def test_a_market_survives_a_start_an_upgrade_a_bad_version_and_a_stop(
         newest = store.newest()
         assert newest is not None
         assert (newest.outcome, newest.back_to) == ("rolled back", 2)
-        assert store.current() == store.all()[1]
+        current = store.current()
+        assert current is not None
+        assert (current.number, current.job_id) == (2, platform.job.status()[0].job_id)
 
         bars = require_same_as_undisturbed(stack, platform.settings, tmp_path, going)
         say(f"{bars} bars as in an undisturbed run")

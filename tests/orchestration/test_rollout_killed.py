@@ -15,41 +15,25 @@ import pytest
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import RevisionStore
-from ta_pipeline.rollout.execute import Execution
 from ta_pipeline.rollout.facts import Options
-from ta_pipeline.rollout.journal import Journal, Rollout
+from ta_pipeline.rollout.journal import Journal, Step
 from ta_pipeline.rollout.service import Rollouts
 from tests.proofs import Say
-from tests.rollouts import changed, market, own_platform, require_same_as_undisturbed, roll_out
+from tests.rollouts import (
+    UnattendedRollouts,
+    changed,
+    die_before,
+    market,
+    own_platform,
+    require_same_as_undisturbed,
+    roll_out,
+    silent,
+)
 from tests.stack import RunningStack, wait_for
 
 pytestmark = [pytest.mark.kills, pytest.mark.timeout(900, func_only=True)]
 
-STEPS = ("stopping", "stopped", "deploying", "deployed", "verified", "done")
-
-
-class Died(Exception):  # noqa: N818 - what happened to the process
-    """The process that carried the rollout out is gone."""
-
-
-class DyingJournal(Journal):
-    """Dies when a step is about to be written down: its work is done, and nobody knows."""
-
-    def __init__(self, platform: Platform, step: str) -> None:
-        super().__init__(platform.settings)
-        self._step = step
-
-    def save(self, rollout: Rollout) -> Rollout:
-        if rollout.step == self._step:
-            raise Died(self._step)
-        return super().save(rollout)
-
-
-class UnattendedRollouts(Rollouts):
-    """Writes the plan down, and starts nobody to carry it out."""
-
-    def _spawn(self, rollout: Rollout) -> None:
-        self.journal.save(rollout)
+STEPS: tuple[Step, ...] = ("stopping", "stopped", "deploying", "deployed", "verified", "done")
 
 
 @pytest.fixture
@@ -66,16 +50,15 @@ def test_a_rollout_that_died_at_any_step_is_finished_by_the_next_run(
         roll_out(platform)
         for number, step in enumerate(STEPS, 2):
             target = changed(platform, live_slice_ms=100 + 10 * number)
-            left = UnattendedRollouts(target).start(Options(), lambda _text: None)
+            left = UnattendedRollouts(target).start(Options(shadow_restore=False), silent)
             assert left is not None
-            with pytest.raises(Died):
-                Execution(target, DyingJournal(target, step), store, lambda _text: None).run(left)
+            die_before(target, left, step)
             begun = time.monotonic()
             rollouts = Rollouts(target)
-            second = rollouts.start(Options(), lambda _text: None)
+            second = rollouts.start(Options(shadow_restore=False), silent)
             assert second is not None
-            assert second.id == left.id
-            ended = rollouts.follow(second, lambda _text: None)
+            assert (second.id == left.id) == (step != "stopping"), "what was only planned is planned anew"
+            ended = rollouts.follow(second, silent)
             assert (ended.step, ended.revision) == ("done", number), ended.error
             (status,) = platform.job.status()
             assert platform.job.settings_of(status.job_id)["TA_LIVE_SLICE_MS"] == str(100 + 10 * number)

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from ta_pipeline.errors import StackError
-from ta_pipeline.local.releases import activate, active, find_release, make_release, prune, unneeded
+from ta_pipeline.local.releases import (
+    activate,
+    active,
+    find_release,
+    loaded,
+    make_release,
+    mark_loaded,
+    prune,
+    unneeded,
+)
 from ta_pipeline.local.settings import LocalSettings, load_local_settings
 
 
@@ -74,6 +83,17 @@ def test_pruning_keeps_the_active_release_and_those_that_are_needed(local: Local
     assert prune(local, [made[1].digest], now + 1) == [made[0].digest]
     assert active(local) == made[2].digest
     assert {path.name for path in made[2].path.parent.iterdir()} == {"current", made[1].digest, made[2].digest}
+
+
+def test_what_the_taskmanager_was_started_for_is_told_apart_from_the_link(local: LocalSettings, code: Path) -> None:
+    first = make_release(local, code)
+    assert loaded(local) is None
+    activate(local, first)
+    mark_loaded(local, first)
+    (code / "flink/job.py").write_text("changed")
+    activate(local, make_release(local, code))
+    assert loaded(local) == first.digest
+    assert active(local) != first.digest
 
 
 def test_a_release_that_is_made_or_found_again_is_as_good_as_new(local: LocalSettings, code: Path) -> None:

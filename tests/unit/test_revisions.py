@@ -26,6 +26,19 @@ def test_after_a_rollback_by_itself_the_one_before_is_current() -> None:
     assert current([revision(1), revision(2), revision(3, "rolled back", back_to=2)]) == revision(2)
 
 
+def test_after_a_rollback_the_current_revision_runs_as_the_job_that_came_back() -> None:
+    back = revision(3, "rolled back", back_to=2, back_job_id="f" * 32, back_from="sp-back")
+    found = current([revision(1), revision(2), back])
+    assert found == dataclasses.replace(revision(2), job_id="f" * 32, restored_from="sp-back")
+    assert "sp-back" in needed_savepoints([revision(1), revision(2), back])
+
+
+def test_revisions_that_failed_do_not_push_out_what_a_rollback_needs() -> None:
+    ran = [revision(1), revision(2), revision(3)]
+    failed = [revision(number, "rolled back", back_to=3) for number in range(4, 9)]
+    assert {"sp-1", "sp-2", "sp-3"} <= needed_savepoints([*ran, *failed], rollbacks=2)
+
+
 def test_after_a_stop_nothing_should_run() -> None:
     assert current([revision(1), revision(2, "stopped")]) is None
 
@@ -53,7 +66,7 @@ def test_a_rollback_to_what_never_ran_is_refused_with_what_is_allowed() -> None:
         revision_before(revisions, revisions[0], 2)
     with pytest.raises(RolloutError, match="is the first version"):
         revision_before(revisions, revisions[0], None)
-    with pytest.raises(RolloutError, match="nothing to roll back from"):
+    with pytest.raises(RolloutError, match="name the one to return to"):
         revision_before([], None, None)
 
 

@@ -26,6 +26,10 @@ class RolloutConfig(dg.Config):
     accept_red_replay: bool = Field(False, description="roll out although the newest replay validation is red")
     force: bool = Field(False, description="roll out although nothing changes: restarts the job from a savepoint")
     restore_from: str = Field("", description="savepoint or checkpoint to start from; empty: the newest state")
+    shadow_restore: bool = Field(True, description="restore the new version beside the old one before that is stopped")
+    old_job_is_gone: bool = Field(
+        False, description="nothing runs at the address of the revision before, although it cannot be asked"
+    )
 
     @property
     def options(self) -> Options:

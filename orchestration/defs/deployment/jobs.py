@@ -41,13 +41,22 @@ class RollbackConfig(dg.Config):
     revision: int = Field(0, ge=0, description="number of the revision; 0: the newest other version that ran")
     restore_from: str = Field("", description="savepoint to restore; empty: the one taken at the stop")
     verify_seconds: float = Field(120.0, gt=0, description="how long the version may take to prove itself")
+    shadow_restore: bool = Field(False, description="restore it beside what runs before that is stopped")
+    old_job_is_gone: bool = Field(
+        False, description="nothing runs at the address of the current revision, although it cannot be asked"
+    )
 
 
 @dg.op(pool=JOB_POOL)
 def roll_back(context: dg.OpExecutionContext, config: RollbackConfig, platform: PlatformResource) -> None:
     """Return to an older revision: its settings and its code, from the state at the stop."""
     report = reporter(context)
-    options = Options(verify_seconds=config.verify_seconds, restore_from=config.restore_from)
+    options = Options(
+        verify_seconds=config.verify_seconds,
+        restore_from=config.restore_from,
+        old_job_is_gone=config.old_job_is_gone,
+        shadow_restore=config.shadow_restore,
+    )
     with explained():
         rollouts = Rollouts(platform)
         ended = rollouts.follow(rollouts.start_rollback(config.revision or None, options, report), report)

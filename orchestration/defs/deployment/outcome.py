@@ -24,8 +24,9 @@ def require_done(rollout: Rollout) -> None:
     """
     if rollout.step == "done":
         return
+    previous = "what ran before" if rollout.previous_revision is None else f"revision {rollout.previous_revision}"
     what_runs = {
-        "rolled back": f"revision {rollout.previous_revision} runs again",
+        "rolled back": f"{previous} runs again",
         "failed": "see the reason for what runs now",
     }[rollout.step]
     raise dg.Failure(
@@ -55,8 +56,8 @@ def metadata_of(rollout: Rollout) -> Mapping[str, dg.MetadataValue]:
     }
     optional = {
         "revision": rollout.revision,
-        "job": rollout.job_id,
-        "restored_from": rollout.restore_from or rollout.savepoint,
+        "job": rollout.back_job_id or rollout.job_id,
+        "restored_from": rollout.back_from or rollout.start_from,
         "savepoint": rollout.savepoint,
         "downtime_seconds": None if rollout.downtime_seconds is None else round(rollout.downtime_seconds, 1),
         "final_records_emitted_again": rollout.repeated,

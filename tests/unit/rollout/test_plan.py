@@ -75,7 +75,7 @@ def test_the_first_start_is_without_state() -> None:
 
 
 def test_a_job_that_should_run_starts_from_the_state_it_left() -> None:
-    found = plan(Facts(CURRENT, None, SAME, saved="s3a://b/chk-7"))
+    found = plan(Facts(CURRENT, None, SAME, left="s3a://b/chk-7"))
     assert (found.kind, found.restore_from) == ("start", "s3a://b/chk-7")
     assert not found.blockers
 
@@ -89,3 +89,27 @@ def test_a_job_that_should_run_and_left_no_state_is_not_started_without_being_as
 def test_a_setting_that_changes_what_the_numbers_mean_is_said() -> None:
     found = plan(dataclasses.replace(FACTS, target=with_settings(TA_SESSION="regular")))
     assert any("TA_SESSION: the numbers mean something else" in note for note in found.notes)
+
+
+def test_a_state_that_is_given_up_or_asked_for_is_a_rollout_although_nothing_else_changes() -> None:
+    clean = plan(dataclasses.replace(FACTS, clean_start=True))
+    assert (clean.kind, clean.restore_from) == ("upgrade", None)
+    assert "start the new job without state" in clean.steps
+    older = plan(dataclasses.replace(FACTS, restore_from="s3a://b/sp-1", left="s3a://b/sp-1"))
+    assert (older.kind, older.restore_from) == ("upgrade", "s3a://b/sp-1")
+    assert "start the new job from s3a://b/sp-1" in older.steps
+    assert any("emitted again" in note for note in older.notes)
+
+
+def test_a_job_that_somebody_else_started_is_compared_by_what_it_says_itself() -> None:
+    runs = Version({**SETTINGS, "TA_LIVE_SLICE_MS": "500"}, "code1")
+    found = plan(dataclasses.replace(FACTS, runs=runs))
+    assert found.kind == "upgrade"
+    assert found.changes == (Change("TA_LIVE_SLICE_MS", "500", "100"),)
+    assert any("somebody else started it" in note for note in found.notes)
+    assert plan(dataclasses.replace(FACTS, runs=SAME)).kind is None
+
+
+def test_a_job_that_may_run_elsewhere_blocks() -> None:
+    facts = dataclasses.replace(FACTS, running=None, left="s3a://b/chk-7", elsewhere=["it runs under another name"])
+    assert plan(facts).blockers == ("it runs under another name",)
