@@ -30,7 +30,7 @@ ui: setup  ## Dagster on the local stack: assets, checks, sensors, schedules; Ct
 test: setup  ## Run every test, the local stack included.
 	$(BIN)/pytest
 
-test-kills: setup  ## End components with kill -9 while a market runs; about ten minutes.
+test-kills: setup  ## End components with kill -9 while a market runs; about half an hour.
 	$(BIN)/pytest -m kills
 
 lint: setup

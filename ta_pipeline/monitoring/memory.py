@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -29,12 +30,18 @@ class Memory:
         incidents: what is open, and what waits to be delivered.
         told: by verdict, the state that was told last, and when.
         observed_ms: when all numbers together were told last.
+        revision: of the job, when they were told.
     """
 
     history: History = field(default_factory=History)
     incidents: IncidentState = field(default_factory=IncidentState)
     told: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     observed_ms: int = 0
+    revision: int | None = None
+
+    def of_revision(self, number: int | None) -> Self:
+        """For a revision of the job; of another one nothing has been told: its materialization outdates what was."""
+        return self if number == self.revision else dataclasses.replace(self, told={}, revision=number)
 
     def to_text(self) -> str:
         """For a cursor."""
@@ -45,6 +52,7 @@ class Memory:
                 "incidents": self.incidents.to_json(),
                 "told": dict(self.told),
                 "observed_ms": self.observed_ms,
+                "revision": self.revision,
             }
         ).decode()
 
@@ -66,6 +74,7 @@ class Memory:
                 IncidentState.from_json(found["incidents"]),
                 {str(name): (str(state), int(at_ms)) for name, (state, at_ms) in found["told"].items()},
                 int(found["observed_ms"]),
+                found.get("revision"),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a memory: {error!r}") from None

@@ -17,6 +17,7 @@ from ta_pipeline.monitoring.incidents import advance
 from ta_pipeline.monitoring.judge import judge
 from ta_pipeline.monitoring.memory import Memory
 from ta_pipeline.monitoring.snapshot import take_snapshot
+from ta_pipeline.monitoring.store_sources import StoreStatus
 from ta_pipeline.settings import Settings
 
 PERIOD_SECONDS = 30
@@ -37,13 +38,15 @@ def platform_health(
     incidents, alerts = advance(memory.incidents, verdicts, at_ms, settings.alert_reminder_minutes * 60_000)
     incidents = tell(incidents, alerts, Webhook(settings), context.log)
 
+    if isinstance(snapshot.store, StoreStatus):
+        memory = memory.of_revision(snapshot.store.newest.number if snapshot.store.newest else None)
     due = memory.to_tell(verdicts, at_ms)
     observed = memory.observes(due, at_ms)
     events: list[dg.AssetCheckEvaluation | dg.AssetObservation] = [evaluation(verdict) for verdict in due]
     if observed:
         events.append(observation(verdicts, snapshot.seconds))
     told = {**memory.told, **{verdict.name: (verdict.state, at_ms) for verdict in due}}
-    kept = Memory(history, incidents, told, at_ms if observed else memory.observed_ms)
+    kept = Memory(history, incidents, told, at_ms if observed else memory.observed_ms, memory.revision)
     _beat(settings)
     return dg.SensorResult(asset_events=events, cursor=kept.to_text(), skip_reason=summary(verdicts))
 

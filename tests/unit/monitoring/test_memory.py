@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from ta_pipeline.monitoring.history import History, Sample
@@ -61,3 +63,11 @@ def test_a_fresh_memory_tells_everything() -> None:
     both = [verdict("ok"), verdict("bad", "restarts")]
     assert Memory().to_tell(both, NOW_MS) == both
     assert Memory().observes(both, NOW_MS)
+
+
+def test_everything_is_told_again_of_a_new_revision() -> None:
+    memory = dataclasses.replace(told("ok", 1_000), revision=3)
+    assert memory.of_revision(3).to_tell([verdict("ok")], NOW_MS) == []
+    again = memory.of_revision(4)
+    assert again.to_tell([verdict("ok")], NOW_MS) == [verdict("ok")]
+    assert Memory.of_text(again.to_text()) == again
