@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,17 +17,11 @@ from ta_pipeline.rollout.facts import Options
 from ta_pipeline.rollout.service import Rollouts
 from tests.dagster_runs import failure, materialize
 from tests.proofs import Say
-from tests.rollouts import changed, market, own_platform, require_same_as_undisturbed, roll_out
+from tests.rollouts import changed, market, require_same_as_undisturbed, roll_out
 from tests.stack import RunningStack
 
 DOWNTIME_SECONDS = 30.0
 """The bar: an upgrade interrupts the stream for no longer."""
-
-
-@pytest.fixture
-def platform(stack: RunningStack) -> Iterator[Platform]:
-    with own_platform(stack) as made:
-        yield made
 
 
 def broken_code(tmp_path: Path) -> Path:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,6 @@ from tests.rollouts import (
     changed,
     die_before,
     market,
-    own_platform,
     require_same_as_undisturbed,
     roll_out,
     silent,
@@ -34,12 +32,6 @@ from tests.stack import RunningStack, wait_for
 pytestmark = [pytest.mark.kills, pytest.mark.timeout(900, func_only=True)]
 
 STEPS: tuple[Step, ...] = ("stopping", "stopped", "deploying", "deployed", "verified", "done")
-
-
-@pytest.fixture
-def platform(stack: RunningStack) -> Iterator[Platform]:
-    with own_platform(stack) as made:
-        yield made
 
 
 def test_a_rollout_that_died_at_any_step_is_finished_by_the_next_run(

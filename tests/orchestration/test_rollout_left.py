@@ -10,7 +10,6 @@ import dataclasses
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -30,7 +29,6 @@ from tests.rollouts import (
     die_before,
     finish,
     market,
-    own_platform,
     require_same_as_undisturbed,
     roll_out,
     silent,
@@ -42,12 +40,6 @@ pytestmark = [pytest.mark.kills, pytest.mark.timeout(900, func_only=True)]
 QUICKLY = Options(shadow_restore=False)
 NO_ANSWER_SECONDS = 15.0
 """Longer than one request may take."""
-
-
-@pytest.fixture
-def platform(stack: RunningStack) -> Iterator[Platform]:
-    with own_platform(stack) as made:
-        yield made
 
 
 def planned(platform: Platform) -> Rollout:
