@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -42,13 +43,29 @@ def ui(
         fail(error)
     if not daemon_only:
         console.print(f"Dagster: http://{LOOPBACK}:{local.ui_port}  (runs, events and logs: {home})", soft_wrap=True)
-    with subprocess.Popen(command, cwd=REPOSITORY, env=dagster_environment(home)) as process:
+    signal.signal(signal.SIGTERM, _interrupted)
+    with subprocess.Popen(command, cwd=REPOSITORY, env=dagster_environment(home), start_new_session=True) as process:
         try:
             process.wait()
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
-            process.wait(STOP_SECONDS)
+            _end(process)
     raise typer.Exit(process.returncode if process.returncode > 0 else 0)
+
+
+def _interrupted(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End Dagster with all it has started: webserver, daemon, code servers."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+            break
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def dagster_home(local: LocalSettings) -> Path:

@@ -131,8 +131,11 @@ class Bench:
                 turns.insert(0, (_NOT_COUNTED, *cases[0]))
             for number, shape, variant in turns:
                 what = f"{shape.name}, {variant}, round {number} of {rounds}"
+                # It may restart the TaskManager, whose process is measured.
+                runtime = self._runtime(chosen[shape], variant)
+                runtime.use_release()
                 found = drain(
-                    self._runtime(chosen[shape], variant), self._rest, self._task_manager(),
+                    runtime, self._rest, self._task_manager(),
                     shape=shape, variant=variant, number=number,
                     report=lambda text, what=what: self._report(f"{what}: {text}"),  # type: ignore[misc]
                 )  # fmt: skip

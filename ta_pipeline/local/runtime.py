@@ -115,7 +115,7 @@ class LocalRuntime:
         started = time.monotonic()
         try:
             self._require_alone()
-            self._use_release(report, interrupt_others=interrupt_others)
+            self.use_release(report, interrupt_others=interrupt_others)
             report("submitting")
             if prepared:
                 job_id = prepared.start(restore_from, job_id)
@@ -220,7 +220,7 @@ class LocalRuntime:
 
     def submit(self, restore_from: str | None = None, *, allow_non_restored: bool = False) -> str:
         """Hand the job to the cluster and return its id; whether it runs is for `deploy` to find out."""
-        self._use_release()
+        self.use_release()
         return self._client().submit(restore_from, allow_non_restored=allow_non_restored)
 
     def _client(self) -> Client:
@@ -229,7 +229,7 @@ class LocalRuntime:
             program=self._program, arguments=self._arguments, code=self.release.path,
         )  # fmt: skip
 
-    def _use_release(self, report: Report = lambda _text: None, *, interrupt_others: bool = False) -> None:
+    def use_release(self, report: Report = lambda _text: None, *, interrupt_others: bool = False) -> None:
         """Make tasks import this release from now on."""
         release, linked = self.release, active(self._local)
         before = loaded(self._local) or linked

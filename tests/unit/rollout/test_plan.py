@@ -113,3 +113,8 @@ def test_a_job_that_somebody_else_started_is_compared_by_what_it_says_itself() -
 def test_a_job_that_may_run_elsewhere_blocks() -> None:
     facts = dataclasses.replace(FACTS, running=None, left="s3a://b/chk-7", elsewhere=["it runs under another name"])
     assert plan(facts).blockers == ("it runs under another name",)
+
+
+def test_a_setting_around_the_job_that_an_older_revision_recorded_is_no_change() -> None:
+    recorded = dataclasses.replace(CURRENT, settings={**SETTINGS, "TA_SAVEPOINTS_KEPT": "12"})
+    assert plan(dataclasses.replace(FACTS, current=recorded)).kind is None
