@@ -25,6 +25,8 @@ from ta_pipeline.runtime import Deployment, JobStatus, Prepared, Report, SavedPo
 from ta_pipeline.settings import Settings
 
 POLL_SECONDS = 0.25
+ANSWERS_AGE_SECONDS = 3.5
+"""Flink keeps an answer about checkpoints for `web.refresh-interval`, 3 s, after the job has ended too."""
 UNKNOWN_SECONDS = 20.0
 """A job that was submitted is known to every part of the REST API by then."""
 FRUITLESS_RESTARTS = 3
@@ -175,6 +177,9 @@ class LocalRuntime:
     def last_state(self, job_id: str) -> SavedPoint | None:
         """As Flink remembers it; when the JobManager has forgotten the job, as it lies in S3."""
         try:
+            # REST's answer may have been made before the last checkpoint was: what that committed would come again.
+            if self._rest.find(job_id) is not None:
+                time.sleep(ANSWERS_AGE_SECONDS)
             found = self._rest.checkpoints(job_id)
         except FlinkError:
             self._rest.overview()  # Flink answers: it has forgotten the job, and that is not the same as being away
