@@ -8,6 +8,7 @@ Definitions: docs/reference (generated from this file).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -228,6 +229,15 @@ class Settings(BaseSettings):
 def variable_of(name: str) -> str:
     """The `TA_*` variable of a field."""
     return PREFIX + name.upper()
+
+
+def differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """The `TA_*` variables of the job that are not the same in both, sorted; pure.
+
+    Those around the job do not count, though older code told or recorded them.
+    """
+    around = map(variable_of, AROUND_THE_JOB)
+    return [name for name in sorted({*before, *after}.difference(around)) if before.get(name) != after.get(name)]
 
 
 def text_of(value: object) -> str:

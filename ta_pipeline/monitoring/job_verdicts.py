@@ -21,7 +21,7 @@ from ta_pipeline.monitoring.verdicts import (
     unreachable,
 )
 from ta_pipeline.revisions import Revision
-from ta_pipeline.settings import AROUND_THE_JOB, variable_of
+from ta_pipeline.settings import differing
 
 RESTARTS, RESTARTS_WITHIN_MS = 3, 600_000
 """One restart is what restarts are for; more than three in ten minutes are a fault that comes back."""
@@ -33,7 +33,6 @@ ROLLOUT_TICKS = 4
 _TRANSACTION = re.compile(
     r"transaction|ProducerFenced|InvalidTxn|InvalidPid|InvalidProducerEpoch|UnknownProducerId|InitProducerId", re.I
 )
-_NOT_OF_THE_JOB = {variable_of(name) for name in AROUND_THE_JOB}
 _STARTING = {"INITIALIZING", "CREATED", "RECONCILING"}
 
 
@@ -182,15 +181,10 @@ def settings_drift(snapshot: StatusSnapshot, _history: History) -> Verdict:
 
 
 def drift(job: JobFigures, declared: dict[str, str]) -> list[str]:
-    """Each difference between a running job and what was declared, with both values; pure.
-
-    What the job does not read is no difference, though older code told or recorded it.
-    """
-    names = sorted({*declared, *job.settings} - _NOT_OF_THE_JOB)
+    """Each difference between a running job and what was declared, with both values; pure."""
     found = [
         f"{name} is {job.settings.get(name, '(unset)')!r}, declared {declared.get(name, '(unset)')!r}"
-        for name in names
-        if job.settings.get(name) != declared.get(name)
+        for name in differing(job.settings, declared)
     ]
     # What Flink does, whatever the job says of itself.
     for name, actual in (

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from ta_pipeline.revisions import Revision
 from ta_pipeline.rollout.journal import Kind, Version
 from ta_pipeline.runtime import JobStatus
-from ta_pipeline.settings import AROUND_THE_JOB, variable_of
+from ta_pipeline.settings import differing
 
 # Of the same state, these make other numbers: what follows the rollout is not comparable with what was before it.
 _MEANING = frozenset({
     "TA_BAR_RULES", "TA_SESSION", "TA_VWAP_WINDOW_SECONDS", "TA_REALIZED_VOL_WINDOW_SECONDS",
     "TA_QUOTE_STALE_AFTER_MS", "TA_SYMBOLS",
 })  # fmt: skip
-# An older revision may have recorded them.
-_AROUND_THE_JOB = frozenset(map(variable_of, AROUND_THE_JOB))
 _FIXED = frozenset({"TA_MAX_PARALLELISM"})
 # Who reads or writes these goes on somewhere else: what lies in between is neither lost nor doubled, but elsewhere.
 _PLACES = frozenset({
@@ -171,7 +169,7 @@ def changes_between(previous: Version | None, target: Version) -> tuple[Change, 
     before, after = previous.settings, target.settings
     found = [
         Change(name, before.get(name, ""), after.get(name, ""))
-        for name in sorted({*before, *after} - _AROUND_THE_JOB)
+        for name in differing(before, after)
         if before.get(name, "") != after.get(name, "")
     ]
     if previous.release != target.release:
