@@ -14,16 +14,17 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
 from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
+
+from ta_pipeline.processes import ProcessId
 
 LONGEST_SECONDS = 900.0
 """Whoever should say where to start from has died: nothing was submitted, and nothing will be."""
 _POLL_SECONDS = 0.02
 _OWNER_SECONDS = 1.0
 _RESTORE_FROM = "execution.state-recovery.path"
-JOB_ID = "$internal.pipeline.job-id"
+_JOB_ID = "$internal.pipeline.job-id"
 """What Flink's own application mode and its Kubernetes operator use: the id is known before the job is submitted."""
 
 
@@ -33,16 +34,16 @@ def wait_for_go(environment: StreamExecutionEnvironment, go: Path) -> None:
     Raises:
         TimeoutError: it did not come, and will not.
     """
-    owner = json.loads(go.with_suffix(".owner").read_text(encoding="utf-8"))
+    owner = ProcessId(**json.loads(go.with_suffix(".owner").read_text(encoding="utf-8")))
     go.with_suffix(".planned").touch()
     deadline = time.monotonic() + LONGEST_SECONDS
     while not go.exists():
-        if time.monotonic() > deadline or not go.parent.exists() or not _is_alive(**owner):
+        if time.monotonic() > deadline or not go.parent.exists() or not owner.is_alive:
             raise TimeoutError(f"{go} did not come, and nobody is there to write it: the job was not started")
         time.sleep(_POLL_SECONDS)
     said = json.loads(go.read_text(encoding="utf-8"))
     configuration = Configuration()
-    for key, value in ((_RESTORE_FROM, said["restore_from"]), (JOB_ID, said["job_id"])):
+    for key, value in ((_RESTORE_FROM, said["restore_from"]), (_JOB_ID, said["job_id"])):
         if value:
             configuration.set_string(key, value)
     environment.configure(configuration)
@@ -54,20 +55,11 @@ def end_with_owner(owner: str) -> None:
     Args:
         owner: its id and when it was started, `{"pid": 1, "started": 1.0}`.
     """
-    named = json.loads(owner)
+    process = ProcessId(**json.loads(owner))
 
     def watch() -> None:
-        while _is_alive(**named):
+        while process.is_alive:
             time.sleep(_OWNER_SECONDS)
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _is_alive(pid: int, started: float) -> bool:
-    """Whether the process runs; a process id is used again, so its start is compared too (epoch seconds)."""
-    try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False

@@ -18,6 +18,7 @@ from rich.console import Console
 from ta_pipeline.errors import StackError, TaError
 from ta_pipeline.local.ports import LOOPBACK, require_free
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_settings
+from ta_pipeline.processes import kill_group
 from ta_pipeline.terminal import fail
 
 console = Console()
@@ -58,14 +59,13 @@ def _interrupted(_number: int, _frame: object) -> None:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End Dagster with all it has started: webserver, daemon, code servers."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
             break
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    kill_group(process)
 
 
 def dagster_home(local: LocalSettings) -> Path:

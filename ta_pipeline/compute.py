@@ -8,7 +8,6 @@ for `ingest_ts`.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from ta_pipeline.errors import FlinkError
 from ta_pipeline.local.flink import bounded_environment
 from ta_pipeline.local.jars import ensure_jars
 from ta_pipeline.local.java import java_home
+from ta_pipeline.local.ports import free_port
 from ta_pipeline.local.settings import LocalSettings, load_local_settings
 from ta_pipeline.recordings import write_topic_files
 from ta_pipeline.settings import PREFIX, Settings
@@ -92,7 +92,7 @@ def compute(
 def _run(
     logs: Path, results: Path, overrides: Mapping[str, str], local: LocalSettings, *, total: int, progress: Progress
 ) -> None:
-    port = _free_port()
+    port = free_port()
     # Formats are the files', not the topics': a run on recordings needs no registry.
     chosen = {**overrides, "input_format": "json", "output_format": "json"}
     command = [sys.executable, "-m", "flink.job", "--recordings", str(logs), "--out", str(results)]
@@ -147,9 +147,3 @@ def _collect(folder: Path, target: Path, key: tuple[str, ...]) -> int:
 def _sort_key(line: bytes, key: tuple[str, ...]) -> tuple[tuple[bool, object], ...]:
     record = orjson.loads(line)
     return tuple((record[name] is not None, record[name] if record[name] is not None else 0) for name in key)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

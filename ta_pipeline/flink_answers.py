@@ -24,6 +24,8 @@ class JobSummary:
     name: str
     state: str
     start_ms: int
+    end_ms: int | None = None
+    """None while it has not ended."""
 
     @property
     def is_ended(self) -> bool:
@@ -98,9 +100,17 @@ class Failure:
     cause: str
 
 
+def parse_job(answer: Mapping[str, Any]) -> JobSummary:
+    """From `/jobs/<id>`, or one line of `/jobs/overview`."""
+    ended = answer.get("end-time", -1)
+    return JobSummary(
+        answer["jid"], answer["name"], answer["state"], answer["start-time"], None if ended < 0 else ended
+    )
+
+
 def parse_jobs(answer: Mapping[str, Any]) -> list[JobSummary]:
     """From `/jobs/overview`."""
-    jobs = [JobSummary(job["jid"], job["name"], job["state"], job["start-time"]) for job in answer["jobs"]]
+    jobs = [parse_job(job) for job in answer["jobs"]]
     return sorted(jobs, key=lambda job: job.start_ms, reverse=True)
 
 

@@ -25,6 +25,7 @@ from ta_pipeline.flink_answers import (
     parse_checkpoints,
     parse_exception,
     parse_failures,
+    parse_job,
     parse_jobs,
     parse_restored,
     parse_vertices,
@@ -60,12 +61,12 @@ class FlinkRest:
 
     def job(self, job_id: str) -> JobSummary:
         """One job."""
-        return _summary(self._get(f"/jobs/{job_id}"))
+        return parse_job(self._get(f"/jobs/{job_id}"))
 
     def find(self, job_id: str) -> JobSummary | None:
         """One job; None when the cluster does not remember it."""
         found = self._call("GET", f"/jobs/{job_id}", absent=(_UNKNOWN,))
-        return None if found is None else _summary(found)
+        return None if found is None else parse_job(found)
 
     def vertices(self, job_id: str) -> list[Vertex]:
         """The tasks of a job, sources first."""
@@ -248,10 +249,6 @@ class FlinkRest:
                 f"Flink refused {method} {self.url}{path} (status {response.status_code}): {_errors_of(response)}"
             )
         return response.json() if response.content else {}
-
-
-def _summary(found: Mapping[str, Any]) -> JobSummary:
-    return JobSummary(found["jid"], found["name"], found["state"], found["start-time"])
 
 
 def _kind_of(response: requests.Response) -> type[FlinkError]:

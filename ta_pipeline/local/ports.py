@@ -27,6 +27,13 @@ def is_free(port: int) -> bool:
     return True
 
 
+def free_port() -> int:
+    """A port that nobody holds now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
 def holder(port: int) -> str:
     """The process that listens on `port`, as `name (pid 123): command line`; as far as this user may see it."""
     try:

@@ -117,12 +117,15 @@ class LocalRuntime:
         started = time.monotonic()
         try:
             self._require_alone()
+            if job_id and not prepared:
+                # Planned apart from its start: a client whose owner dies while it plans ends, and submits nothing.
+                prepared = self.prepare(report=report)
             self.use_release(report, interrupt_others=interrupt_others)
             report("submitting")
             if prepared:
                 job_id = prepared.start(restore_from, job_id)
             else:
-                job_id = self._client().submit(restore_from, job_id=job_id, allow_non_restored=allow_non_restored)
+                job_id = self._client().submit(restore_from, allow_non_restored=allow_non_restored)
         except FlinkError:
             # A client may end badly after it has submitted the job, or after another one has.
             if job_id is None or (found := self._rest.find(job_id)) is None or found.is_ended:
@@ -177,9 +180,7 @@ class LocalRuntime:
     def last_state(self, job_id: str) -> SavedPoint | None:
         """As Flink remembers it; when the JobManager has forgotten the job, as it lies in S3."""
         try:
-            # REST's answer may have been made before the last checkpoint was: what that committed would come again.
-            if self._rest.find(job_id) is not None:
-                time.sleep(ANSWERS_AGE_SECONDS)
+            self._await_fresh_answers(job_id)
             found = self._rest.checkpoints(job_id)
         except FlinkError:
             self._rest.overview()  # Flink answers: it has forgotten the job, and that is not the same as being away
@@ -195,6 +196,15 @@ class LocalRuntime:
                 if path and at_ms is not None and not (is_savepoint and at_ms < (found.restored_ms or 0))
             ]
         return max((point for point in points if point), key=lambda point: point.at_ms, default=None)
+
+    def _await_fresh_answers(self, job_id: str) -> None:
+        """Return when Flink's answers about a job that has ended are younger than its end.
+
+        An older one does not know the last checkpoint: what that committed would come again.
+        """
+        job = self._rest.find(job_id)
+        if job is not None and job.end_ms is not None:
+            time.sleep(max(0.0, job.end_ms / 1_000 + ANSWERS_AGE_SECONDS - time.time()))
 
     def cancel(self) -> None:
         """End every job of this name where it stands; one that does not run is fine."""

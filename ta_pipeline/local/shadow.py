@@ -7,9 +7,6 @@ running one is stopped only elsewhere.
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,9 +14,11 @@ from pathlib import Path
 
 from ta_pipeline.errors import FlinkError, FlinkNoAnswerError
 from ta_pipeline.flink_rest import FlinkRest
+from ta_pipeline.local.ports import free_port
 from ta_pipeline.local.runtime import LocalRuntime
 from ta_pipeline.local.settings import LocalSettings, variables
-from ta_pipeline.local.submission import Client
+from ta_pipeline.local.submission import Client, content_of
+from ta_pipeline.processes import kill_group
 from ta_pipeline.runtime import Deployment, JobStatus, Report
 from ta_pipeline.settings import Settings
 
@@ -37,10 +36,13 @@ class ShadowRuntime:
     """
 
     def __init__(self, settings: Settings, local: LocalSettings, code: Path) -> None:
-        self._port = _free_port()
+        self._port = free_port()
         self._settings = settings.model_copy(update={"flink_rest_url": f"http://127.0.0.1:{self._port}"})
-        self._local = local
-        self._code = code
+        environment = variables(self._settings)
+        self._client = Client(
+            self._settings, environment, local, program="flink/job.py", arguments=("--drill",), code=code
+        )
+        self._watched = LocalRuntime(self._settings, environment, local=local, code=code)
         self._process: subprocess.Popen[bytes] | None = None
 
     def deploy(self, *, restore_from: str | None, allow_non_restored: bool, report: Report) -> Deployment:
@@ -52,57 +54,39 @@ class ShadowRuntime:
         if restore_from is None or not allow_non_restored:
             raise FlinkError("a shadow is restored from a state, without that of production's sinks")
         started = time.monotonic()
-        environment = variables(self._settings)
-        client = Client(
-            self._settings, environment, self._local, program="flink/job.py", arguments=("--drill",), code=self._code
-        )
         report(f"starting {self._settings.k8s_deployment} in a process of its own")
         with tempfile.TemporaryFile() as output:
-            self._process = process = client.run_here(restore_from, self._port, output.fileno())
-            job_id = self._await_job(process, client, output.fileno())
-            watched = LocalRuntime(self._settings, environment, local=self._local, code=self._code)
+            self._process = process = self._client.run_here(restore_from, self._port, output.fileno())
+            job_id = self._await_job(process, output.fileno())
 
             def tell(text: str) -> None:
                 if (status := process.poll()) is not None:
-                    raise client.refusal(status, _printed(output.fileno()))
+                    raise self._client.refusal(status, content_of(output.fileno()))
                 report(text)
 
-            watched.await_checkpoint(job_id, tell)
+            self._watched.await_checkpoint(job_id, tell)
         return Deployment(job_id, self._settings.k8s_deployment, restore_from, time.monotonic() - started)
 
     def status(self) -> list[JobStatus]:
         """Empty unless its process runs."""
         if self._process is None or self._process.poll() is not None:
             return []
-        watched = LocalRuntime(self._settings, variables(self._settings), local=self._local, code=self._code)
-        return watched.status()
+        return self._watched.status()
 
     def cancel(self) -> None:
         """End the process with all it has started."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            kill_group(self._process)
 
-    def _await_job(self, process: subprocess.Popen[bytes], client: Client, output: int) -> str:
+    def _await_job(self, process: subprocess.Popen[bytes], output: int) -> str:
         """The job's id, once its own REST API knows it."""
         rest = FlinkRest(self._settings.flink_rest_url)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if (status := process.poll()) is not None:
-                raise client.refusal(status, _printed(output))
+                raise self._client.refusal(status, content_of(output))
             with contextlib.suppress(FlinkNoAnswerError):
                 if jobs := rest.jobs():
                     return jobs[0].id
             time.sleep(_POLL_SECONDS)
         raise FlinkError(f"{self._settings.k8s_deployment} was not planned within {START_SECONDS:g} s")
-
-
-def _printed(output: int) -> str:
-    return os.pread(output, os.fstat(output).st_size, 0).decode(errors="replace")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -6,24 +6,22 @@ it stops: from then on it only has to say from where to go on, so that an upgrad
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import psutil
-
 from ta_pipeline.errors import FlinkError
 from ta_pipeline.local.flink import flink_command, flink_environment
 from ta_pipeline.local.java import java_home
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings
+from ta_pipeline.processes import ProcessId, kill_group
 from ta_pipeline.settings import Settings
 
 SUBMIT_TIMEOUT_SECONDS = 180
@@ -31,7 +29,6 @@ LAUNCHES = 3
 # PyFlink's gateway does not always come up on a busy machine; nothing was submitted then.
 LAUNCH_FAILED = ("Answer from Java side is empty", "Error while obtaining a new communication channel")
 _JOB_ID = re.compile(r"JobID ([0-9a-f]{32})")
-_FIXED_JOB_ID = "$internal.pipeline.job-id"
 _TAIL_LINES = 12
 # The configuration is the cluster's, and so are its ports.
 _OF_ITS_OWN = (
@@ -71,14 +68,11 @@ class Client:
         self._log_dir = local.dir / "flink" / "log"
         self._environment = {**os.environ, **environment, **flink_environment(local, java_home(), code)}
 
-    def submit(
-        self, restore_from: str | None = None, *, job_id: str | None = None, allow_non_restored: bool = False
-    ) -> str:
+    def submit(self, restore_from: str | None = None, *, allow_non_restored: bool = False) -> str:
         """Plan the job and hand it to the cluster; returns its id.
 
         Args:
             restore_from: a savepoint or retained checkpoint.
-            job_id: 32 hexadecimal digits; None: Flink chooses.
             allow_non_restored: state of operators that the job does not have is left behind, else it is refused.
 
         Raises:
@@ -86,11 +80,10 @@ class Client:
         """
         for _ in range(LAUNCHES):
             with tempfile.TemporaryFile() as output:
-                extra = ["--allowNonRestoredState"] if allow_non_restored else []
-                extra += [f"-D{_FIXED_JOB_ID}={job_id}"] if job_id else []
+                extra = ("--allowNonRestoredState",) if allow_non_restored else ()
                 process = self._launch(restore_from, output.fileno(), flink=extra)
                 status = _await_end(process, SUBMIT_TIMEOUT_SECONDS)
-                printed = _content(output.fileno())
+                printed = content_of(output.fileno())
             if found := _JOB_ID.search(printed):
                 return found.group(1)
             if not any(sign in printed for sign in LAUNCH_FAILED):
@@ -123,7 +116,7 @@ class Client:
             output: a file descriptor for what it prints.
         """
         flink = ("--target", "local", "--allowNonRestoredState", *_OF_ITS_OWN, f"-Drest.bind-port={rest_port}")
-        extra = ("--owner", json.dumps(_this_process()))
+        extra = ("--owner", json.dumps(dataclasses.asdict(ProcessId.here())))
         return self._launch(restore_from, output, extra, flink, detached=False)
 
     def _launch(
@@ -168,7 +161,7 @@ class PreparedJob:
         self._folder = folder
         self._client = client
         self.process: subprocess.Popen[bytes]
-        self._write(".owner", _this_process())
+        self._write(".owner", dataclasses.asdict(ProcessId.here()))
 
     @property
     def go_file(self) -> Path:
@@ -195,7 +188,7 @@ class PreparedJob:
 
     def discard(self) -> None:
         """End the client and remove its files; fine to call again."""
-        _kill(self.process)
+        kill_group(self.process)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def await_planned(self, seconds: float) -> bool:
@@ -260,21 +253,9 @@ def _await_end(process: subprocess.Popen[bytes], seconds: float) -> int | None:
     except subprocess.TimeoutExpired:
         return None
     finally:
-        _kill(process)
+        kill_group(process)
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the client with what it has started: bash, Java, Python."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _this_process() -> dict[str, object]:
-    """What a client compares to know whether who started it is there."""
-    process = psutil.Process()
-    return {"pid": process.pid, "started": process.create_time()}
-
-
-def _content(descriptor: int) -> str:
+def content_of(descriptor: int) -> str:
+    """What was written to a file so far, wherever the descriptor stands in it."""
     return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")

@@ -104,9 +104,8 @@ class Execution:
                 again = (*rollout.attempts, new_job_id())
                 return at(rollout, "deploying", attempts=again, start_from=left or rollout.start_from)
             prepared, self._stopping.prepared = self._stopping.prepared, None
-            with self._tools.flow(rollout) as flow, flow.first_record() as seen:
-                self._tools.bring_up(rollout.target, job_id, rollout.start_from, prepared, rollout.verify_seconds)
-                return at(rollout, "deployed", first_record_at=seen())
+            first = self._tools.bring_up(rollout.target, job_id, rollout.start_from, rollout.verify_seconds, prepared)
+            return at(rollout, "deployed", first_record_at=first)
         except NoAnswerError:
             raise
         except TaError as error:

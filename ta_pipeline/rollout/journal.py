@@ -7,7 +7,6 @@ ended. They hold no secrets.
 from __future__ import annotations
 
 import dataclasses
-import os
 import socket
 import time
 import uuid
@@ -16,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import orjson
-import psutil
 
 from ta_pipeline.errors import S3Error
+from ta_pipeline.processes import ProcessId
 from ta_pipeline.s3 import list_keys, read_object, s3_client, write_object
 from ta_pipeline.settings import Settings
 
@@ -62,23 +61,19 @@ class Agent:
     host: str
     pid: int
     started: float
-    """Epoch seconds: a process id is used again."""
+    """Epoch seconds."""
 
     @classmethod
     def here(cls) -> Self:
         """This process."""
-        return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time())
+        here = ProcessId.here()
+        return cls(socket.gethostname(), here.pid, here.started)
 
     def is_alive(self, silent_seconds: float) -> bool:
         """Whether it runs; of one on another host, `silent_seconds` without a word tell."""
         if self.host != socket.gethostname():
             return silent_seconds < SILENT_SECONDS
-        try:
-            process = psutil.Process(self.pid)
-            is_it = abs(process.create_time() - self.started) < 1.0
-            return is_it and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
+        return ProcessId(self.pid, self.started).is_alive
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from ta_pipeline.rollout.flow import Flow
 from ta_pipeline.rollout.journal import Rollout, Version
 from ta_pipeline.rollout.transitions import joined
 from ta_pipeline.runtime import JobStatus, Prepared, Report
+from ta_pipeline.settings import differing
 
 
 @dataclass(frozen=True)
@@ -50,22 +51,27 @@ class Tools:
         return Flow(self.asked(rollout).settings)
 
     def bring_up(
-        self, version: Version, job_id: str, state: str | None, prepared: Prepared | None, seconds: float
-    ) -> None:
-        """Return when the job of this id is RUNNING with a checkpoint, whether it was submitted before or not."""
-        runtime = self.platform.at(version.settings, version.release).job
-        status = runtime.find(job_id)
-        if status is not None and not status.is_ended:
-            self.report(f"job {job_id} was submitted before")
-            runtime.await_checkpoint(job_id, self.report, seconds)
-            return
-        self.report(f"starting job {job_id} from {state}" if state else f"starting job {job_id} without state")
-        # Planned apart from its start: a client whose agent dies while it plans ends, and submits nothing.
-        ready = prepared or runtime.prepare(report=self.report)
-        runtime.deploy(
-            restore_from=state, job_id=job_id, prepared=ready, interrupt_others=True, timeout_seconds=seconds,
-            report=self.report,
-        )  # fmt: skip
+        self, version: Version, job_id: str, state: str | None, seconds: float, prepared: Prepared | None = None
+    ) -> float | None:
+        """Return when the job of this id is RUNNING with a checkpoint, whether it was submitted before or not.
+
+        Returns:
+            When the first live record came, epoch seconds; None: none has come, or it is not known.
+        """
+        platform = self.platform.at(version.settings, version.release)
+        runtime = platform.job
+        with Flow(platform.settings) as flow, flow.first_record() as seen:
+            status = runtime.find(job_id)
+            if status is not None and not status.is_ended:
+                self.report(f"job {job_id} was submitted before")
+                runtime.await_checkpoint(job_id, self.report, seconds)
+                return seen()
+            self.report(f"starting job {job_id} from {state}" if state else f"starting job {job_id} without state")
+            runtime.deploy(
+                restore_from=state, job_id=job_id, prepared=prepared, interrupt_others=True, timeout_seconds=seconds,
+                report=self.report,
+            )  # fmt: skip
+            return seen()
 
     def committed_since_the_stop(self, rollout: Rollout) -> int | None:
         """Final records; None: it was not known at the stop what had been committed."""
@@ -105,7 +111,7 @@ class Tools:
         runtime.deploy(interrupt_others=True, report=self.report)
 
     def _is_other(self, version: Platform, status: JobStatus) -> bool:
-        return version.job.settings_of(status.job_id) != version.settings.public()
+        return bool(differing(version.job.settings_of(status.job_id), version.settings.public()))
 
 
 def revision_of(rollout: Rollout, outcome: Outcome, name: str) -> Revision:

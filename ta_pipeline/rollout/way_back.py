@@ -7,7 +7,6 @@ import time
 from ta_pipeline.errors import DeployError, NoAnswerError, TaError
 from ta_pipeline.job_state import incompatibilities
 from ta_pipeline.rollout.attempts import foreign, left_by_an_attempt, stranger
-from ta_pipeline.rollout.flow import Flow
 from ta_pipeline.rollout.journal import Rollout, new_job_id
 from ta_pipeline.rollout.running import state_at
 from ta_pipeline.rollout.tools import Tools
@@ -56,23 +55,22 @@ class WayBack:
     def restore(self, rollout: Rollout) -> Rollout:
         """Bring the old version up."""
         previous, job_id = noted(rollout, rollout.previous), noted(rollout, rollout.back_job_id)
-        asked = self._tools.platform.asked_as(previous.settings)
-        if (other := stranger(asked.job, rollout)) is not None:
+        runtime = self._tools.platform.asked_as(previous.settings).job
+        if (other := stranger(runtime, rollout)) is not None:
             return failed(rollout, f"{rollout.error}; {foreign(other)}")
         try:
-            if (left := left_by_an_attempt(asked.job, job_id)) is not None:
+            if (left := left_by_an_attempt(runtime, job_id)) is not None:
                 again = (*rollout.back_attempts, new_job_id())
                 return at(rollout, "restoring", back_attempts=again, back_from=left or rollout.back_from)
-            with Flow(asked.settings) as flow, flow.first_record() as seen:
-                seconds = max(rollout.verify_seconds, RETURN_SECONDS)
-                self._tools.bring_up(previous, job_id, rollout.back_from, None, seconds)
-                first = rollout.first_record_at or seen()
+            seconds = max(rollout.verify_seconds, RETURN_SECONDS)
+            first = self._tools.bring_up(previous, job_id, rollout.back_from, seconds)
         except NoAnswerError:
             raise
         except TaError as error:
             return self._after_a_failed_return(rollout, error)
         note = self._tools.with_table_job(rollout, previous)
-        return self._tools.recorded(at(rollout, "rolled back", first_record_at=first, note=note), "rolled back")
+        back = at(rollout, "rolled back", first_record_at=rollout.first_record_at or first, note=note)
+        return self._tools.recorded(back, "rolled back")
 
     def _state_for_return(self, rollout: Rollout) -> tuple[str | None, int | None]:
         """The state the old version goes on from, and how many final records it emits again from there.
