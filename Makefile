@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# Where it is allowed, faults have a network and mounts of their own; where not, the report says what was left out.
+NAMESPACES = $(shell unshare --map-root-user --net --mount ip link show lo >/dev/null 2>&1 && echo "FAULTS_IN_A_NAMESPACE=1 unshare --map-root-user --net --mount")
 
-.PHONY: help setup demo ui test test-kills check lint bench up down clean
+.PHONY: help setup demo ui test test-kills test-faults check lint bench up down clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +34,11 @@ test: setup  ## Run every test, the local stack included.
 
 test-kills: setup  ## End components with kill -9 while a market runs; about half an hour.
 	$(BIN)/pytest -m kills
+
+test-faults: setup  ## Thirty faults while a market runs, and what else takes long; about an hour. Its report: docs/benchmarks/.
+	$(BIN)/ta jars
+	$(NAMESPACES) $(BIN)/pytest -n 0 -m faults tests/faults
+	$(BIN)/pytest -n 0 -m faults --ignore tests/faults
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""`ta up`, `ta down`, `ta status`, `ta logs`: the local stack on the command line."""
+"""`ta up`, `ta down`, `ta status`, `ta logs`, `ta jars`: the local stack on the command line."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ta_pipeline.errors import TaError
+from ta_pipeline.local.jars import ensure_jars
 from ta_pipeline.local.settings import COMPONENTS
 from ta_pipeline.local.stack import ComponentStatus, Stack
 
@@ -25,11 +26,12 @@ errors = Console(stderr=True)
 
 
 def register(app: typer.Typer) -> None:
-    """Add the four commands to `app`."""
+    """Add the commands to `app`."""
     app.command("up")(up)
     app.command("down")(down)
     app.command("status")(status)
     app.command("logs")(logs)
+    app.command("jars")(jars)
 
 
 def up(
@@ -54,6 +56,17 @@ def up(
     except TaError as error:
         _fail(error)
     console.print(f"ready after {time.monotonic() - started:.1f} s; Flink's web UI: {_web_ui(stack)}")
+
+
+def jars() -> None:
+    """Fetch and build the jars ahead of `ta up`, which then needs no network."""
+    directory = Stack().local.jars_dir
+    try:
+        with console.status(f"resolving into {directory}"):
+            made = ensure_jars(directory)
+    except TaError as error:
+        _fail(error)
+    console.print(f"{directory}: {'resolved' if made else 'nothing to do'}")
 
 
 def down() -> None:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-ENDED = frozenset({"FAILED", "CANCELED", "FINISHED", "SUSPENDED"})
+ENDED = frozenset({"FAILED", "CANCELED", "FINISHED"})
+"""SUSPENDED is not among them: its JobManager lost the lead, and the next one goes on with it."""
 _CAUSE = re.compile(r"^Caused by: (.*)$", re.MULTILINE)
 # Wrappers say that something failed, not what.
 _WRAPPERS = ("java.lang.RuntimeException: java.", "java.util.concurrent.", "org.apache.flink.util.SerializedThrowable")

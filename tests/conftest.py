@@ -17,7 +17,7 @@ from tests.stack import PORT_OFFSET, RunningStack, running_stack
 _KEPT = {"TA_SHARED_DATA", "TA_LOCAL_DIR", "TA_LOCAL_JARS_DIR", PORT_OFFSET}
 
 _MEASURED = "measured"
-_NEEDING_STACK = ("tests/integration/", "tests/orchestration/")
+_NEEDING_STACK = ("tests/integration/", "tests/orchestration/", "tests/faults/")
 _WITHOUT_STACK = ("tests/integration/test_stack_lifecycle.py", "tests/orchestration/test_code_location.py")
 
 # Workers of pytest-xdist have a width of 80, and `ta` reads it when it is imported: tests set the one they need.

@@ -53,14 +53,12 @@ def running_table_job(stack: RunningStack, settings: Settings) -> Iterator[Local
         runtime.cancel()
 
 
-def simulated(symbols: int, rate: float, seconds: float, seed: int, start: float) -> list[Message]:
+def simulated(symbols: int, rate: float, seconds: float, seed: int, start: float) -> Iterator[Message]:
     """Trades and quotes of a simulated market from `start` (epoch seconds) on, without late reports."""
-    market = Market(symbols=symbols, rate=rate, seconds=seconds, seed=seed).messages()
-    return [
-        {**message, "t": rfc3339(start + offset)}
-        for offset, message, late in market
-        if not late and message["T"] in {"t", "q"}
-    ]
+    market = Market(symbols=symbols, rate=rate, seconds=seconds, seed=seed)
+    for offset, message, late in market.messages():
+        if not late and message["T"] in {"t", "q"}:
+            yield {**message, "t": rfc3339(start + offset)}
 
 
 def on_time(messages: Iterable[Message], settings: Settings) -> Iterator[Outgoing]:

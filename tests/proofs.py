@@ -32,16 +32,21 @@ def stopped_at_exit() -> Iterator[threading.Event]:
 
 def all_committed(stack: RunningStack, settings: Settings, topic: str) -> list[dict[str, Any]]:
     """What is on an output topic once nothing more has come for a while, in the order of the topic."""
+    return decoded(settings, topic, stack.consume(topic, quiet()))
+
+
+def quiet() -> Callable[[Sequence[Record]], bool]:
+    """For `RunningStack.consume`: nothing more has come for a while."""
     grown = time.monotonic()
     count = -1
 
-    def quiet(records: Sequence[Record]) -> bool:
+    def holds(records: Sequence[Record]) -> bool:
         nonlocal grown, count
         if len(records) != count:
             grown, count = time.monotonic(), len(records)
         return time.monotonic() - grown > QUIET_SECONDS
 
-    return decoded(settings, topic, stack.consume(topic, quiet))
+    return holds
 
 
 def require_equal(topic: str, found: list[dict[str, Any]], right: list[dict[str, Any]]) -> None:

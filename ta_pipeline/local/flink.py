@@ -22,6 +22,7 @@ from ta_pipeline.local.jars import jar_digest
 from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.local.probes import answers
 from ta_pipeline.local.releases import link_of
+from ta_pipeline.local.s3 import BUCKET
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings
 from ta_pipeline.settings import Settings
 
@@ -88,6 +89,8 @@ def jobmanager(local: LocalSettings, settings: Settings, java: Path) -> Componen
         environment=flink_environment(local, java),
         files=_files(local, settings),
         depends_on=_jar_digest(local),
+        # It keeps what its jobs are in both, and does not start without.
+        after=("zookeeper", "s3"),
         prepare=lambda: _lay_out(local, home),
         ready=lambda: _jobmanager_ready(local.flink_rest_port),
     )
@@ -156,6 +159,18 @@ def _configuration(local: LocalSettings, settings: Settings) -> dict[str, str | 
         # A restarted TaskManager takes its own place at once instead of waiting for the lost one's heartbeat.
         "taskmanager.resource-id": "local",
         "heartbeat.interval": "5 s",
+        # A JobManager that was killed finds its jobs again.
+        "high-availability.type": "zookeeper",
+        "high-availability.zookeeper.quorum": f"{LOOPBACK}:{local.zookeeper_port}",
+        "high-availability.cluster-id": "/ta",
+        "high-availability.storageDir": f"s3a://{BUCKET}/high-availability",
+        "high-availability.jobmanager.port": str(local.jobmanager_rpc_port),
+        # The next JobManager leads when the session of the dead one has ended. One that only stands still for
+        # longer than this loses its jobs to itself: they are restarted from their last checkpoint.
+        "high-availability.zookeeper.client.session-timeout": "15 s",
+        "high-availability.zookeeper.client.tolerate-suspended-connections": True,
+        # A cluster takes a job of an id once, after a restart too.
+        "job-result-store.delete-on-commit": False,
         # Sizes: the heap state backend needs no managed memory; Python lives outside the Java heap.
         "jobmanager.memory.process.size": f"{local.jobmanager_mb}m",
         "taskmanager.memory.process.size": f"{local.taskmanager_mb}m",

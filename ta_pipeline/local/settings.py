@@ -18,8 +18,10 @@ from ta_pipeline.errors import SettingsError
 
 PREFIX = "TA_LOCAL_"
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMPONENTS = ("kafka", "registry", "s3", "clickhouse", "jobmanager", "taskmanager", "clock", "probe")
-GROUPS = {"flink": ("jobmanager", "taskmanager")}
+COMPONENTS = (
+    "kafka", "registry", "s3", "clickhouse", "zookeeper", "jobmanager", "taskmanager", "clock", "probe",
+)  # fmt: skip
+GROUPS = {"flink": ("zookeeper", "jobmanager", "taskmanager")}
 
 
 def parse_components(names: str | Iterable[str]) -> tuple[str, ...]:
@@ -55,6 +57,7 @@ class LocalSettings(BaseSettings):
     registry_management_port: Port = Field(18_082, description="schema registry, health and metrics")
     s3_port: Port = Field(19_000, description="S3")
     clickhouse_port: Port = Field(18_123, description="ClickHouse over HTTP")
+    zookeeper_port: Port = Field(18_096, description="ZooKeeper, for Flink's high availability")
     flink_rest_port: Port = Field(18_080, description="Flink REST API and web UI")
     jobmanager_rpc_port: Port = Field(18_090, description="Flink JobManager, RPC")
     jobmanager_blob_port: Port = Field(18_091, description="Flink JobManager, jars of jobs")

@@ -29,6 +29,7 @@ from ta_pipeline.local.s3 import s3
 from ta_pipeline.local.settings import LocalSettings, load_local_settings, parse_components
 from ta_pipeline.local.startup import Report, bring_up
 from ta_pipeline.local.supervisor import Process, Supervisor
+from ta_pipeline.local.zookeeper import zookeeper
 from ta_pipeline.schema_registry import ensure_schemas
 from ta_pipeline.settings import PREFIX, Settings, load_settings
 
@@ -172,6 +173,7 @@ class Stack:
             registry(self.local, registry_java(), arrange=lambda: ensure_schemas(here)),
             s3(self.local, self.settings, java),
             clickhouse(self.local, self.settings, arrange=lambda: apply_migrations(here)),
+            zookeeper(self.local, java),
             jobmanager(self.local, self.settings, java),
             taskmanager(self.local, self.settings, java),
             clock(self.local, here),

@@ -32,7 +32,8 @@ _JOB_ID = re.compile(r"JobID ([0-9a-f]{32})")
 _TAIL_LINES = 12
 # The configuration is the cluster's, and so are its ports.
 _OF_ITS_OWN = (
-    "-Dmetrics.reporters=none", "-Dblob.server.port=0", "-Dtaskmanager.rpc.port=0", "-Dtaskmanager.data.port=0",
+    "-Dhigh-availability.type=NONE", "-Dmetrics.reporters=none", "-Dblob.server.port=0",
+    "-Dtaskmanager.rpc.port=0", "-Dtaskmanager.data.port=0",
     "-Dtaskmanager.memory.network.min=64m", "-Dtaskmanager.memory.network.max=64m",
 )  # fmt: skip
 _POLL_SECONDS = 0.1

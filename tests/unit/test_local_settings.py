@@ -13,9 +13,9 @@ from ta_pipeline.settings import load_settings
     ("text", "expected"),
     [
         ("kafka", ("kafka",)),
-        ("flink", ("jobmanager", "taskmanager")),
+        ("flink", ("zookeeper", "jobmanager", "taskmanager")),
         (" probe,clock , s3,kafka ", ("kafka", "s3", "clock", "probe")),
-        ("flink,taskmanager", ("jobmanager", "taskmanager")),
+        ("flink,taskmanager", ("zookeeper", "jobmanager", "taskmanager")),
         ("", ()),
         (("s3", "kafka"), ("kafka", "s3")),
         (",".join(reversed(COMPONENTS)), COMPONENTS),
@@ -26,16 +26,14 @@ def test_components_come_in_the_order_in_which_they_start(text: str, expected: t
 
 
 def test_a_component_that_is_none_is_refused_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TA_LOCAL_COMPONENTS", "kafka,zookeeper")
-    with pytest.raises(
-        SettingsError, match=r"TA_LOCAL_COMPONENTS='kafka,zookeeper' is not allowed: .*zookeeper; there"
-    ):
+    monkeypatch.setenv("TA_LOCAL_COMPONENTS", "kafka,minio")
+    with pytest.raises(SettingsError, match=r"TA_LOCAL_COMPONENTS='kafka,minio' is not allowed: .*minio; there"):
         load_local_settings()
 
 
 def test_ports_are_all_different() -> None:
     ports = load_local_settings().ports()
-    assert len(set(ports.values())) == len(ports) == 17
+    assert len(set(ports.values())) == len(ports) == 18
 
 
 def test_two_equal_ports_are_refused_by_naming_both_variables() -> None:
