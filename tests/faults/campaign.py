@@ -51,17 +51,17 @@ class Outcome:
     """From the beginning of the fault until the component might recover."""
     ready: float
     """From then until every component was ready again."""
-    live: float
-    """From then until a live record came that was emitted later."""
     committed: float
-    """The same for a committed one."""
+    """From then until a committed record came that was emitted later."""
+    live_silence: float
+    """The longest time without a live record, from the beginning of the fault to the recovery."""
     silence: float
-    """The longest time without a committed record, from the beginning of the fault to the recovery."""
+    """The same for committed records."""
 
     def __str__(self) -> str:
         return (
-            f"{self.fault.name}: all ready after {self.ready:.1f} s, live after {self.live:.1f} s, committed after "
-            f"{self.committed:.1f} s; silent for {self.silence:.1f} s"
+            f"{self.fault.name}: all ready after {self.ready:.1f} s, committed after {self.committed:.1f} s; "
+            f"silent for {self.silence:.1f} s, live for {self.live_silence:.1f} s"
         )
 
     @property
@@ -131,14 +131,14 @@ def _survive(fault: Fault, ground: Ground, watch: Watch, began: float) -> Outcom
         healed = fault.act(ground)
         ground.stack.await_ready(RECOVERY_SECONDS)
         ready = time.time()
-        live = watch.await_first(LIVE, healed, RECOVERY_SECONDS)
         committed = watch.await_first(COMMITTED, healed, RECOVERY_SECONDS)
+        live = watch.await_first(LIVE, committed - 1, RECOVERY_SECONDS)
         wait_for("every task runs", lambda: _all_run(ground), RECOVERY_SECONDS)
     except Exception as error:
         raise AssertionError(f"{fault.name}, {start - began:.0f} s into the campaign: {error}") from error
     return Outcome(
-        fault, start - began, healed - start, ready - healed, live - healed, committed - healed,
-        watch.longest_gap(COMMITTED, start, committed),
+        fault, start - began, healed - start, ready - healed, committed - healed,
+        watch.longest_gap(LIVE, start, live), watch.longest_gap(COMMITTED, start, committed),
     )  # fmt: skip
 
 

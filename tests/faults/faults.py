@@ -67,7 +67,7 @@ class Fault:
     @property
     def name(self) -> str:
         """For people."""
-        return f"{self.kind} {self.component}"
+        return f"{self.component}: {self.kind}"
 
 
 def faults() -> list[Fault]:

@@ -50,9 +50,12 @@ def write(proof: Proof, seed: int, settings: Settings, left_out: Sequence[str], 
         f"![Recovery from each fault]({picture.name})",
         "## Recovery by kind",
         "From the kill, or from the end of the fault, in seconds: median, 95th percentile, longest.",
-        _table(("fault", "times", "live again", "committed again", "committed, once all is ready"), _kinds(proof)),
+        _table(("fault", "times", "committed again", "of it after all was ready", "no live record for"), _kinds(proof)),
         "## Every fault, in its order",
-        _table(("", "at", "fault", "lasted", "all ready", "live", "committed", "longest silence"), rows),
+        _table(
+            ("", "at", "fault", "lasted", "all ready", "committed", "no committed record for", "no live record for"),
+            rows,
+        ),
         "## Machine",
         _table(("", ""), list(machine(flink).items())),
     ]
@@ -73,7 +76,7 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
         axes.barh(
             row, outcome.committed_after_ready, 0.7, left=ready, color=_GREYS["committed"], label=label["committed"]
         )
-        axes.plot(start + outcome.live, row, "|", color="black", markersize=8, label=label["live"])
+        axes.plot(outcome.live_silence, row, "|", color="black", markersize=8, label=label["live"])
     axes.set_yticks(range(len(outcomes)), [outcome.fault.name for outcome in outcomes], fontsize=7)
     axes.invert_yaxis()
     axes.set_ylim(len(outcomes) - 0.4, -0.6)
@@ -85,7 +88,7 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
         "the fault lasts",
         "until every component is ready",
         "until records are committed again",
-        "first live record",
+        "longest time without a live record",
     ]
     order = {"broken": 0, "ready": 1, "committed": 2, "live": 3}
     handles.sort(key=lambda handle: order[str(handle.get_label())])
@@ -98,8 +101,8 @@ def _kinds(proof: Proof) -> list[tuple[str, ...]]:
     groups = [(name, [o for o in proof.outcomes if o.fault.name == name]) for name in names]
     return [
         (
-            name, str(len(group)), _spread([o.live for o in group]), _spread([o.committed for o in group]),
-            _spread([o.committed_after_ready for o in group]),
+            name, str(len(group)), _spread([o.committed for o in group]),
+            _spread([o.committed_after_ready for o in group]), _spread([o.live_silence for o in group]),
         )
         for name, group in groups
     ]  # fmt: skip
@@ -114,7 +117,7 @@ def _spread(values: Sequence[float]) -> str:
 
 def _row(number: int, outcome: Outcome) -> tuple[str, ...]:
     at = time.strftime("%M:%S", time.gmtime(outcome.at))
-    figures = (outcome.broken, outcome.ready, outcome.live, outcome.committed, outcome.silence)
+    figures = (outcome.broken, outcome.ready, outcome.committed, outcome.silence, outcome.live_silence)
     return (str(number), at, outcome.fault.name, *(f"{value:.1f} s" for value in figures))
 
 

@@ -37,5 +37,5 @@ def test_thirty_faults_lose_nothing_and_double_nothing(
     for component, aim in AIMS.items():
         found = [o.committed for o in proof.outcomes if (o.fault.kind, o.fault.component) == (KILL, component)]
         assert np.percentile(found, 95) <= aim, (component, found)
-    back = [o.committed_after_ready for o in proof.outcomes if o.fault.name == f"{KILL} kafka"]
+    back = [o.committed_after_ready for o in proof.outcomes if o.fault.name == f"kafka: {KILL}"]
     assert max(back) <= BROKER_AIM, back

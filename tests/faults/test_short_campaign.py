@@ -13,8 +13,8 @@ from tests.stack import RunningStack
 
 SEED = 6
 NAMES = (
-    "kill -9 taskmanager", "kill -9 kafka", "kill -9 jobmanager", "kill -9 s3", "kill -9 clickhouse",
-    "restart from a savepoint job",
+    "taskmanager: kill -9", "kafka: kill -9", "jobmanager: kill -9", "s3: kill -9", "clickhouse: kill -9",
+    "job: restart from a savepoint",
 )  # fmt: skip
 
 
