@@ -18,7 +18,7 @@ NAMES = (
 )  # fmt: skip
 
 
-@pytest.mark.timeout(420, func_only=True)
+@pytest.mark.timeout(600, func_only=True)
 def test_six_faults_lose_nothing_and_double_nothing(stack: RunningStack, tmp_path: Path, say: Say) -> None:
     by_name = {fault.name: fault for fault in faults()}
     proof = campaign.run(stack, [by_name[name] for name in NAMES], SEED, tmp_path, say)
