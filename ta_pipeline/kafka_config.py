@@ -5,6 +5,10 @@ from __future__ import annotations
 from ta_pipeline.settings import Settings
 
 ConfigValue = str | int | float | bool
+CONNECTION = (
+    "kafka_bootstrap", "kafka_security", "kafka_sasl_mech", "kafka_username", "kafka_password", "kafka_ca_file",
+)  # fmt: skip
+"""The settings that a client needs to connect."""
 
 
 def client_config(settings: Settings, **extra: ConfigValue) -> dict[str, ConfigValue]:
@@ -23,3 +27,15 @@ def client_config(settings: Settings, **extra: ConfigValue) -> dict[str, ConfigV
         config["sasl.username"] = settings.kafka_username
         config["sasl.password"] = settings.kafka_password.get_secret_value()
     return config | extra
+
+
+def jaas_config(login_module: str, username: str, password: str) -> str:
+    """The line by which Java's Kafka clients and brokers log in; it holds the password, so never log it.
+
+    Definition: Java's `javax.security.auth.login.Configuration`: quotes and backslashes are escaped.
+    """
+    return f'{login_module} required username="{_quoted(username)}" password="{_quoted(password)}";'
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

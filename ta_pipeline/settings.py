@@ -182,6 +182,12 @@ class Settings(BaseSettings):
                 f"TA_CHECKPOINT_TIMEOUT_MS + TA_RESTART_BUDGET_MS = {floor}: a transaction that times out before "
                 "its checkpoint commits loses records; raise it (the broker's maximum is 900000 by default)"
             )
+        if self.kafka_security.startswith("SASL") and not (
+            self.kafka_username and self.kafka_password.get_secret_value()
+        ):
+            raise ValueError(
+                f"TA_KAFKA_SECURITY is {self.kafka_security}, so TA_KAFKA_USERNAME and TA_KAFKA_PASSWORD have to be set"
+            )
         if self.bar_close_timeout_ms <= self.max_out_of_orderness_ms:
             raise ValueError(
                 f"TA_BAR_CLOSE_TIMEOUT_MS is {self.bar_close_timeout_ms}, but must be above "
