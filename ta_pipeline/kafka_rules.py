@@ -94,6 +94,8 @@ def allow(admin: AdminClient, user: str, wanted: Iterable[Rule]) -> None:
         KafkaSetupError: the broker refused, or did not answer.
     """
     bindings = {binding for rule in wanted for binding in bindings_of(rule, user)}
+    if not bindings:
+        return
     futures = admin.create_acls(list(bindings), request_timeout=TIMEOUT_SECONDS)
     for binding, future in futures.items():
         try:
