@@ -123,8 +123,8 @@ def test_a_value_is_not_repeated_where_its_name_is_wrong() -> None:
     ],
 )
 def test_a_secret_is_taken_out_however_it_is_quoted(printed: str) -> None:
-    secret = "s3'c\\r\"3t/&"
-    settings = load_settings(schema_registry_username="user", schema_registry_password=secret)
+    quoted = "s3'c\\r\"3t/&"
+    settings = load_settings(schema_registry_username="user", schema_registry_password=quoted)
     shown = settings.without_secrets(printed)
     assert "**********" in shown
     assert not {"3t", "dXNlcjpz"} & {shown[i : i + n] for n in (2, 8) for i in range(len(shown))}
