@@ -187,6 +187,9 @@ def test_what_is_refused_is_told_without_a_secret(secured: Secured) -> None:
         secured.ta("health", status=1, **{variable: wrong})
     both = f"'{wrong}\""
     assert "TA_KAFKA_PASSWORD" in secured.ta("up", status=1, TA_KAFKA_PASSWORD=both)
+    secured.ta("job", "stop")
+    job = secured.ta("job", "run", status=1, TA_SCHEMA_REGISTRY_PASSWORD=wrong)
+    assert "TA_SCHEMA_REGISTRY_PASSWORD" in job
     refused = secured.run("orchestration.run", "declare", status=1, TA_KAFKA_PASSWORD=wrong)
     assert "refused user 'ta-user'" in refused
 
