@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.kafka_config import ConfigValue
-from ta_pipeline.kafka_refusals import ask, client_with
+from ta_pipeline.kafka_refusals import ask, client_with, require_visible
 from ta_pipeline.settings import Settings
 
 TIMEOUT_SECONDS = 1.0
@@ -66,8 +66,10 @@ def ask_kafka(settings: Settings, now_ms: int) -> KafkaStatus:
     admin, refusals = client_with(settings, AdminClient, **limits)
     limit_ms = 2 * settings.checkpoint_interval_ms + OPEN_MARGIN_MS
     present = ask(admin, refusals, lambda seconds: admin.list_topics(timeout=seconds), TIMEOUT_SECONDS).topics
+    wanted = (settings.trades_topic, *settings.output_topics)
+    missing = tuple(topic for topic in wanted if topic not in present)
+    require_visible(settings, missing, TIMEOUT_SECONDS)
     try:
-        wanted = (settings.trades_topic, *settings.output_topics)
         outputs = _partitions(present, settings.output_topics)
         trades = _partitions(present, (settings.trades_topic,))
         # All at once: the answers come while the next question goes out.
@@ -85,7 +87,7 @@ def ask_kafka(settings: Settings, now_ms: int) -> KafkaStatus:
     except KafkaException as error:
         raise KafkaSetupError(refusals.explain(error.args[0])) from None
     return KafkaStatus(
-        missing=tuple(topic for topic in wanted if topic not in present),
+        missing=missing,
         ends=tuple(found),
         open_limit_ms=limit_ms,
         newest_trade_ms=max((ms for ms in written if ms > 0), default=None),

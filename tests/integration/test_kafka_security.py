@@ -134,7 +134,7 @@ def without(broker: SecuredBroker, user: str, kind: str, prefix: str) -> Setting
     return broker.with_settings(kafka_username=user, kafka_password=SecretStr(password))
 
 
-@pytest.mark.parametrize("client", ["declared topics", "feed", "rollouts", "readers"])
+@pytest.mark.parametrize("client", ["declared topics", "feed", "rollouts", "readers", "monitoring"])
 def test_a_topic_that_a_user_may_not_see_is_not_said_to_be_missing(broker: SecuredBroker, client: str) -> None:
     topic = broker.settings.signals_topic if client == "readers" else broker.settings.trades_topic
     settings = without(broker, f"blind-{client.replace(' ', '-')}", "topic", topic)
