@@ -20,7 +20,7 @@ _MEASURED = "measured"
 _NEEDING_STACK = ("tests/integration/", "tests/orchestration/")
 _WITHOUT_STACK = (
     "tests/integration/test_stack_lifecycle.py", "tests/integration/test_kafka_security.py",
-    "tests/integration/test_store_credentials.py",
+    "tests/integration/test_store_credentials.py", "tests/integration/test_kafka_access.py",
     "tests/orchestration/test_code_location.py",
 )  # fmt: skip
 

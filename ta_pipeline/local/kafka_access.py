@@ -167,7 +167,13 @@ def add_user(admin: AdminClient, user: str, password: str) -> None:
 
 
 def access_of(local: LocalSettings, settings: Settings) -> KafkaAccess:
-    """How this stack's broker lets clients in; passwords that nobody gave are those of before, else new ones."""
+    """How this stack's broker lets clients in; passwords that nobody gave are those of before, else new ones.
+
+    Raises:
+        StackError: the platform's user has the name of the broker's.
+    """
+    if local.kafka_security == "SASL_SSL" and settings.kafka_username == BROKER_USER:
+        raise StackError(f"TA_KAFKA_USERNAME={BROKER_USER} is the broker itself on the local stack: take another name")
     directory = local.dir / "kafka"
     try:
         kept = json.loads(_passwords_file(directory).read_text(encoding="utf-8"))

@@ -109,7 +109,8 @@ def test_the_clock_ticks_once_a_second_one_second_ahead(stack: RunningStack) -> 
 
 
 def test_secrets_are_neither_in_command_lines_nor_in_logs_nor_readable_by_others(stack: RunningStack) -> None:
-    secrets = [CLICKHOUSE_PASSWORD, stack.settings.s3_secret_key.get_secret_value()]
+    keys = (stack.settings.s3_secret_key, stack.settings.s3_access_key)
+    secrets = [CLICKHOUSE_PASSWORD, *(key.get_secret_value() for key in keys)]
     for process in members(stack):
         command = " ".join(process.cmdline())
         assert not any(secret in command for secret in secrets), command
