@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from ta_pipeline.envelope import rfc3339
-from ta_pipeline.errors import DeployError, FlinkError
+from ta_pipeline.errors import DeployError
 from ta_pipeline.kafka_admin import ensure_topics
-from ta_pipeline.kafka_rules import rules
+from ta_pipeline.kafka_rules import allow, rules
 from ta_pipeline.local.certificates import Authority
-from ta_pipeline.local.runtime import LocalRuntime, table_runtime
+from ta_pipeline.local.runtime import LocalRuntime
 from ta_pipeline.settings import Settings, load_settings
 from tests.jobs import FAST, Message, committed, running_clock, running_job, send
 from tests.messages import trade
@@ -44,6 +44,7 @@ def settings(stack: RunningStack, broker: SecuredBroker) -> Settings:
     kafka = {name: value for name, value in broker.settings.model_dump().items() if name.startswith("kafka_")}
     own = stack.own_settings(topics=False, startup_mode="earliest", clickhouse_url="", **FAST)
     made = load_settings(**{**own.model_dump(), **kafka})
+    allow(broker.admin, made.kafka_username, rules(made))
     ensure_topics(made)
     return made
 
@@ -174,33 +175,6 @@ def test_a_rule_that_is_taken_away_while_the_job_runs_is_named_by_its_status(
         broker.add_user("revoked", JOB_PASSWORD, [writing])
         before = runtime.status()[0].checkpoints_completed
         wait_for("it goes on by itself", lambda: runtime.status()[0].checkpoints_completed > before + 1, 90)
-
-
-@at_length
-def test_a_table_job_with_a_wrong_password_says_so(stack: RunningStack) -> None:
-    own = stack.own_settings(startup_mode="earliest", clickhouse_password=WRONG, **FAST)
-    runtime = table_runtime(own, variables_of(own), stack.local)
-    with running_clock(own), running_job(stack, own), _deployed(runtime):
-        send(stack, own, trades(range(5), before=2))
-
-        def is_told() -> bool:
-            return any("TA_CLICKHOUSE_PASSWORD" in (line.exception or "") for line in runtime.status())
-
-        wait_for("the table job says what it was refused", is_told, 90)
-        assert WRONG not in str(runtime.status())
-
-
-@contextmanager
-def _deployed(runtime: LocalRuntime) -> Iterator[None]:
-    """A job that may or may not get to work."""
-    try:
-        try:
-            runtime.submit()
-        except FlinkError as error:
-            assert "TA_CLICKHOUSE_PASSWORD" in str(error)  # noqa: PT017 - it may be refused this early
-        yield
-    finally:
-        runtime.cancel()
 
 
 @at_length
