@@ -18,7 +18,7 @@ from ta_pipeline.kafka_admin import ensure_topics, live_topics, topic_names
 from ta_pipeline.kafka_rules import Rule, rules
 from ta_pipeline.local.certificates import Authority
 from ta_pipeline.monitoring.kafka_source import ask_kafka
-from ta_pipeline.preflight import problems
+from ta_pipeline.preflight import topic_problems, transaction_problems
 from ta_pipeline.readers import OutputReader, final_reader
 from ta_pipeline.rollout.offsets import Offsets
 from ta_pipeline.settings import Settings, load_settings
@@ -119,7 +119,7 @@ def test_sasl_without_user_and_password_is_a_wrong_setting() -> None:
 
 
 def test_the_platform_has_every_rule_it_needs(broker: SecuredBroker) -> None:
-    assert problems(broker.with_settings(clickhouse_url="")) == []
+    assert [*topic_problems(broker.settings), *transaction_problems(broker.settings)] == []
     assert ask_kafka(broker.settings, int(time.time() * 1_000)).missing == ()
     trade = Outgoing(None, "trades", "AAA", lambda _now: b"{}")
     assert send(broker.settings, [trade]).total == 1

@@ -188,6 +188,7 @@ def test_what_is_refused_is_told_without_a_secret(secured: Secured) -> None:
     both = f"'{wrong}\""
     assert "TA_KAFKA_PASSWORD" in secured.ta("up", status=1, TA_KAFKA_PASSWORD=both)
     secured.ta("job", "stop")
+    assert "TA_S3_SECRET_KEY" in secured.ta("job", "run", status=1, TA_S3_SECRET_KEY=wrong)
     job = secured.ta("job", "run", status=1, TA_SCHEMA_REGISTRY_PASSWORD=wrong)
     assert "TA_SCHEMA_REGISTRY_PASSWORD" in job
     refused = secured.run("orchestration.run", "declare", status=1, TA_KAFKA_PASSWORD=wrong)

@@ -22,6 +22,7 @@ from ta_pipeline.local.s3 import BUCKET
 from ta_pipeline.local.settings import load_local_settings
 from ta_pipeline.local.stack import Stack
 from ta_pipeline.monitoring.store_sources import ask_clickhouse
+from ta_pipeline.preflight import require_store
 from ta_pipeline.s3 import ensure_bucket, list_keys, object_exists, read_object, s3_client, write_object
 from ta_pipeline.schema_registry import ensure_schemas, plan_schemas
 from ta_pipeline.settings import Settings, load_settings
@@ -70,8 +71,9 @@ def refusal(settings: Settings, ask: Callable[[Settings], object], **changed: An
         lambda settings: read_object(s3_client(settings), URI),
         lambda settings: write_object(s3_client(settings), URI, b""),
         lambda settings: ensure_bucket(s3_client(settings), BUCKET),
+        require_store,
     ],
-    ids=["list", "exists", "read", "write", "bucket"],
+    ids=["list", "exists", "read", "write", "bucket", "before a job"],
 )
 @pytest.mark.parametrize("wrong", ["s3_secret_key", "s3_access_key"])
 def test_wrong_keys_for_s3_are_named(settings: Settings, ask: Callable[[Settings], object], wrong: str) -> None:
