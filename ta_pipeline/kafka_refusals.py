@@ -23,6 +23,8 @@ from ta_pipeline.settings import Settings
 
 FIRST_SECONDS = 1.0
 _HANDSHAKE_SECONDS = 3.0
+# Longer than librdkafka waits between two attempts to log in (10 s at most).
+_FRESH_SECONDS = 15.0
 _REFUSED = {KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED}
 _UNAUTHORIZED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "the topic",
@@ -43,17 +45,17 @@ class Refusals:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._told: KafkaError | None = None
+        self._told_at = 0.0
 
     def __call__(self, error: KafkaError) -> None:
         """Take in what the client reports; a refusal outweighs whatever else it says."""
-        if self._told is None or not self.are_final or error.code() in _REFUSED:
-            self._told = error
+        if error.code() in _REFUSED or _WRONG_PROTOCOL in error.str():
+            self._told, self._told_at = error, time.monotonic()
 
     @property
-    def are_final(self) -> bool:
-        """Whether trying again makes no difference."""
-        told = self._told
-        return told is not None and (told.code() in _REFUSED or _WRONG_PROTOCOL in told.str())
+    def last(self) -> KafkaError | None:
+        """The refusal of the last seconds, after which trying again makes no difference; None: there was none."""
+        return self._told if time.monotonic() - self._told_at < _FRESH_SECONDS else None
 
     def explain(self, error: KafkaError) -> str:
         """Why a question failed with `error`, and what to do.
@@ -62,7 +64,8 @@ class Refusals:
             error: of the question; where it says only that nothing answered, what the client was told counts.
         """
         settings = self._settings
-        told = self._told if self._told is not None and self.are_final else error
+        refusal = self.last
+        told = refusal or error
         where = f"{settings.kafka_bootstrap} (TA_KAFKA_BOOTSTRAP, {settings.kafka_security})"
         if told.code() == KafkaError._SSL:
             reason = tls_problem(settings) or told.str()
@@ -73,7 +76,7 @@ class Refusals:
                 f"Kafka at {where} refused user {settings.kafka_username!r}: {told.str()}; look at TA_KAFKA_USERNAME, "
                 f"TA_KAFKA_PASSWORD and TA_KAFKA_SASL_MECH ({settings.kafka_sasl_mech})"
             )
-        elif told is self._told:
+        elif refusal is not None:
             text = f"Kafka at {where} hung up: {told.str()}; look at TA_KAFKA_SECURITY"
         elif told.code() in _UNAUTHORIZED:
             text = f"Kafka at {where} does not allow it: {told.str()}{advice(settings, told)}"
@@ -111,7 +114,7 @@ def ask(client: Client, refusals: Refusals, question: Callable[[float], Answer],
             client.poll(0)
             code = error.args[0].code()
             patient = code in {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN}
-            if refusals.are_final or not patient or left <= patience:
+            if refusals.last is not None or not patient or left <= patience:
                 reason = refusals.explain(error.args[0])
             else:
                 patience *= 2
