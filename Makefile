@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Where it is allowed, faults have a network and mounts of their own; where not, the report says what was left out.
 NAMESPACES = $(shell unshare --map-root-user --net --mount ip link show lo >/dev/null 2>&1 && echo "FAULTS_IN_A_NAMESPACE=1 unshare --map-root-user --net --mount")
 
-.PHONY: help setup demo ui test test-kills test-faults check lint bench up down clean
+.PHONY: help setup demo ui test test-kills test-faults check lint audit bench up down clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,12 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# --strict: a package about which nothing can be learned is a failure too, and so is a scanner that is not there.
+audit: setup  ## Ask for known vulnerabilities of each pinned package and jar; needs the network, and osv-scanner.
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+	@command -v osv-scanner >/dev/null || { echo 'osv-scanner is needed for the jars: put it on PATH'; exit 1; }
+	osv-scanner scan source --lockfile flink/jars/pom.xml --lockfile flink/java/pom.xml
 
 check: lint test  ## Format, lint, types, layers, tests.
 

@@ -18,7 +18,7 @@ from pyflink.table import StreamTableEnvironment
 
 from flink.environment import create_environment
 from flink.exchanges import execute
-from flink.kafka import kafka_properties
+from flink.kafka import kafka_properties, with_clause
 from flink.tables import TRADES, create_sources
 from flink.ticks import create_ticks
 from flink.windows import TYPES, create_branch_views, ticks_query
@@ -96,7 +96,7 @@ def _bare(tables: StreamTableEnvironment, settings: Settings) -> None:
           symbol STRING, payload ROW<p DOUBLE, s DOUBLE, t STRING>,
           event_time AS TO_TIMESTAMP_LTZ(RFC_3339_MILLIS(payload.t), 3),
           WATERMARK FOR event_time AS event_time - INTERVAL '2' SECOND
-        ) WITH ({", ".join(f"'{key}' = '{value}'" for key, value in options.items())})""")
+        ) WITH ({with_clause(options)})""")
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW bars AS
         SELECT symbol, window_end, FIRST_VALUE(payload.p) AS o, MAX(payload.p) AS h, MIN(payload.p) AS l,

@@ -1,7 +1,10 @@
-"""Kafka client properties as Flink's connector takes them: `properties.*`."""
+"""Options of Flink's SQL tables: Kafka client properties as its connector takes them, and how options are written."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ta_pipeline.kafka_config import jaas_config
 from ta_pipeline.settings import Settings
 
 # The SQL connector brings its own, relocated Kafka client.
@@ -19,9 +22,13 @@ def kafka_properties(settings: Settings) -> dict[str, str]:
         properties["properties.ssl.truststore.location"] = settings.kafka_ca_file
     if settings.kafka_security.startswith("SASL"):
         module = "plain.PlainLoginModule" if settings.kafka_sasl_mech == "PLAIN" else "scram.ScramLoginModule"
-        password = settings.kafka_password.get_secret_value().replace("\\", "\\\\").replace('"', '\\"')
         properties["properties.sasl.mechanism"] = settings.kafka_sasl_mech
-        properties["properties.sasl.jaas.config"] = (
-            f'{_LOGIN_MODULES}.{module} required username="{settings.kafka_username}" password="{password}";'
-        ).replace("'", "''")
+        properties["properties.sasl.jaas.config"] = jaas_config(
+            f"{_LOGIN_MODULES}.{module}", settings.kafka_username, settings.kafka_password.get_secret_value()
+        )
     return properties
+
+
+def with_clause(options: Mapping[str, str]) -> str:
+    """The options of a table as SQL has them; quotes in a value are doubled."""
+    return ", ".join(f"'{name}' = '{value.replace(chr(39), 2 * chr(39))}'" for name, value in options.items())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pyflink.table import StreamTableEnvironment
 
-from flink.kafka import kafka_properties
+from flink.kafka import kafka_properties, with_clause
 from ta_pipeline.schema_registry import read_schema
 from ta_pipeline.settings import Settings
 
@@ -167,9 +167,7 @@ class Output:
     def ddl(self, options: Mapping[str, str]) -> str:
         """The table over a connector."""
         columns = ", ".join(f"`{name}` {kind}" for name, (kind, _) in self.columns.items())
-        return f"CREATE TEMPORARY TABLE {self.name} ({columns}) WITH (" + ", ".join(
-            f"'{key}' = '{value}'" for key, value in options.items()
-        ) + ")"  # fmt: skip
+        return f"CREATE TEMPORARY TABLE {self.name} ({columns}) WITH ({with_clause(options)})"
 
     def format_options(self, settings: Settings) -> dict[str, str]:
         """How the topic's values are encoded, `TA_OUTPUT_FORMAT`; for whoever writes or reads it in SQL."""
@@ -180,7 +178,7 @@ class Output:
             "value.avro-confluent.url": settings.schema_registry_url,
             "value.avro-confluent.subject": f"{self.topic}-value",
             # The schema as it was registered before: asked for its id, the registry finds it and adds nothing.
-            "value.avro-confluent.schema": read_schema(self.schema).replace("'", "''"),
+            "value.avro-confluent.schema": read_schema(self.schema),
         }
         if settings.schema_registry_username:
             password = settings.schema_registry_password.get_secret_value()

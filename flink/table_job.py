@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pyflink.datastream import StreamExecutionEnvironment
 
 from flink.environment import create_environment
-from flink.kafka import kafka_properties
+from flink.kafka import kafka_properties, with_clause
 from flink.sinks import Output, outputs
 from flink.uids import set_uids
 from ta_pipeline.settings import Settings, load_settings, parse_overrides
@@ -120,7 +120,7 @@ def _source(settings: Settings, output: Output) -> str:
         **kafka_properties(settings),
         **output.format_options(settings),
     }
-    return f"CREATE TEMPORARY TABLE {output.file}_topic ({columns}) WITH ({_options(options)})"
+    return f"CREATE TEMPORARY TABLE {output.file}_topic ({columns}) WITH ({with_clause(options)})"
 
 
 def _sink(settings: Settings, table: str, columns: Mapping[str, tuple[str, str]]) -> str:
@@ -130,17 +130,13 @@ def _sink(settings: Settings, table: str, columns: Mapping[str, tuple[str, str]]
         "url": jdbc_url(settings),
         "table-name": table,
         "username": settings.clickhouse_username,
-        "password": settings.clickhouse_password.get_secret_value().replace("'", "''"),
+        "password": settings.clickhouse_password.get_secret_value(),
         "sink.buffer-flush.max-rows": str(settings.clickhouse_batch_size),
         "sink.buffer-flush.interval": f"{settings.clickhouse_flush_ms} ms",
         "sink.max-retries": str(settings.clickhouse_max_retries),
         "connection.max-retry-timeout": f"{settings.clickhouse_conn_timeout_seconds} s",
     }
-    return f"CREATE TEMPORARY TABLE {table} ({declared}) WITH ({_options(options)})"
-
-
-def _options(options: Mapping[str, str]) -> str:
-    return ", ".join(f"'{name}' = '{value}'" for name, value in options.items())
+    return f"CREATE TEMPORARY TABLE {table} ({declared}) WITH ({with_clause(options)})"
 
 
 def main() -> None:

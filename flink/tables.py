@@ -21,7 +21,7 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StreamTableEnvironment
 from pyflink.table.expressions import col
 
-from flink.kafka import kafka_properties
+from flink.kafka import kafka_properties, with_clause
 from ta_pipeline.settings import Settings
 
 TRADES, QUOTES, BARS_1M, STATUS = "trades_log", "quotes_log", "bars_1m_log", "status_log"
@@ -132,7 +132,7 @@ def _ddl(settings: Settings, table: str, topic: str, options: Mapping[str, str],
           {", ".join(f"{name} AS {expression}" for name, expression in _times(settings).items())},
           proc_time AS PROCTIME(),
           WATERMARK FOR event_time AS {_watermark(settings, table, from_files=from_files)}
-        ) WITH ({", ".join(f"'{key}' = '{value}'" for key, value in options.items())})"""
+        ) WITH ({with_clause(options)})"""
 
 
 def _times(settings: Settings) -> dict[str, str]:

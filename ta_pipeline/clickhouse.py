@@ -36,6 +36,7 @@ _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 # The driver raises what it logs.
 logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
 _SHOWN = 100
+_AUTHENTICATION_FAILED = "AUTHENTICATION_FAILED"
 _ANSWER_SECONDS = 300
 _JOURNAL = """\
 CREATE TABLE IF NOT EXISTS {database}.schema_migrations
@@ -104,7 +105,7 @@ def client_of(settings: Settings, timeout_seconds: int | None = None) -> Client:
     except DriverError as error:
         raise ClickHouseError(
             f"ClickHouse at {settings.clickhouse_url} (TA_CLICKHOUSE_URL), user {settings.clickhouse_username!r}: "
-            f"{_first_line(settings, error)}"
+            f"{_first_line(settings, error)}{_advice(error)}"
         ) from None
 
 
@@ -270,6 +271,11 @@ def _checked(database: str) -> str:
 def _shortened(statement: str) -> str:
     line = " ".join(statement.split())
     return line if len(line) <= _SHOWN else line[:_SHOWN] + "..."
+
+
+def _advice(error: Exception) -> str:
+    is_refused = _AUTHENTICATION_FAILED in str(error)
+    return "; look at TA_CLICKHOUSE_USERNAME and TA_CLICKHOUSE_PASSWORD" if is_refused else ""
 
 
 def _first_line(settings: Settings, error: Exception) -> str:

@@ -34,6 +34,7 @@ from ta_pipeline.encoding import EnvelopeEncoder
 from ta_pipeline.envelope import VERSION, rfc3339
 from ta_pipeline.errors import TaError
 from ta_pipeline.kafka_config import ConfigValue, client_config
+from ta_pipeline.kafka_refusals import client_with
 from ta_pipeline.settings import Settings, load_settings
 
 PERIOD_MS = 1_000
@@ -103,7 +104,7 @@ class Clock:
         writer: dict[str, ConfigValue] = {"acks": "all", "linger.ms": 0, "message.timeout.ms": TIMEOUT_MS}
         reader: dict[str, ConfigValue] = {"group.id": f"{settings.group_id}-clock", "enable.auto.commit": False}
         self._producer = Producer(client_config(settings, **common, **writer))
-        self._consumer = Consumer(client_config(settings, **common, **reader))
+        self._consumer, self._refusals = client_with(settings, Consumer, **common, **reader)
         self._acknowledged = False
 
     def run(self, stop: threading.Event) -> None:
@@ -138,7 +139,8 @@ class Clock:
             for partition in self._partitions:
                 self._consumer.get_watermark_offsets(partition, timeout=_left(deadline), cached=False)
         except KafkaException as error:
-            self._trouble = f"no answer about the ends of trades and quotes: {error.args[0]}"
+            self._consumer.poll(0)  # what the broker said is in the callbacks
+            self._trouble = f"no answer about the ends of trades and quotes: {self._refusals.explain(error.args[0])}"
             return False
         if time.monotonic() > deadline:
             self._trouble = f"no answer about the ends of trades and quotes within {TIMEOUT_MS} ms"

@@ -14,8 +14,8 @@ import orjson
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from ta_pipeline.errors import BadRecordError, SchemaError
-from ta_pipeline.schema_registry import registry_client
+from ta_pipeline.errors import BadRecordError
+from ta_pipeline.schema_registry import asking, registry_client
 from ta_pipeline.settings import Settings
 from ta_pipeline.signals.outputs import MINUTE, SECOND
 
@@ -201,20 +201,13 @@ class _AvroValues:
 
     def _fetch(self, topic: str, schema_id: int) -> None:
         """Have the schema in the client's cache, so that what fails after it is the record's fault."""
-        try:
-            self._registry.get_schema(schema_id)
-        except SchemaRegistryError as error:
-            if error.http_status_code in _UNKNOWN_SCHEMA or error.error_code in _UNKNOWN_SCHEMA:
-                raise BadRecordError("unknown_schema", f"{topic}: id {schema_id}: {error.error_message}") from None
-            raise self._no_registry(topic, error) from None
-        except Exception as error:  # the client lets its HTTP library's exceptions through
-            raise self._no_registry(topic, error) from None
-
-    def _no_registry(self, topic: str, error: Exception) -> SchemaError:
-        return SchemaError(
-            f"the schema registry at {self._settings.schema_registry_url} (TA_SCHEMA_REGISTRY_URL) did not answer for "
-            f"the schema of a record of {topic}: {self._settings.without_secrets(str(error))}; is it up (`ta status`)?"
-        )
+        with asking(self._settings, f"the schema of a record of {topic}"):
+            try:
+                self._registry.get_schema(schema_id)
+            except SchemaRegistryError as error:
+                if error.http_status_code in _UNKNOWN_SCHEMA or error.error_code in _UNKNOWN_SCHEMA:
+                    raise BadRecordError("unknown_schema", f"{topic}: id {schema_id}: {error.error_message}") from None
+                raise
 
 
 def _size(record: Record) -> object:

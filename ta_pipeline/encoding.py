@@ -7,12 +7,11 @@ from typing import Any, Self
 import orjson
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
-from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.serialization import MessageField, SerializationContext, SerializationError
 
 from ta_pipeline.envelope import in_case
-from ta_pipeline.errors import BadRecordError, SchemaError
-from ta_pipeline.schema_registry import registry_client
+from ta_pipeline.errors import BadRecordError
+from ta_pipeline.schema_registry import asking, registry_client
 from ta_pipeline.settings import Settings
 
 _AVRO = {"auto.register.schemas": False, "use.latest.version": True}
@@ -22,6 +21,7 @@ class EnvelopeEncoder:
     """Encodes envelopes for one set of settings; Avro schemas are looked up once per topic. Close it after use."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._field_case = settings.input_field_case
         self._avro: AvroSerializer | None = None
         self._registry: SchemaRegistryClient | None = None
@@ -50,9 +50,8 @@ class EnvelopeEncoder:
         if self._avro is None:
             return orjson.dumps(in_case(envelope, self._field_case))
         try:
-            encoded = self._avro(in_case(envelope, "snake"), SerializationContext(topic, MessageField.VALUE))
-        except SchemaRegistryError as error:
-            raise SchemaError(f"no schema for {topic}-value: {error.error_message}; `ta up` registers it") from None
+            with asking(self._settings, f"{topic}-value"):
+                encoded = self._avro(in_case(envelope, "snake"), SerializationContext(topic, MessageField.VALUE))
         except (SerializationError, ValueError, TypeError, KeyError) as error:
             raise BadRecordError("not_avro", f"topic {topic}: {error}") from None
         return bytes(encoded or b"")

@@ -23,6 +23,7 @@ from ta_pipeline.envelope import KINDS, Kind, kind_of, renumbered, rfc3339, topi
 from ta_pipeline.errors import BadRecordError, KafkaSetupError
 from ta_pipeline.kafka_admin import live_topics
 from ta_pipeline.kafka_config import ConfigValue, client_config
+from ta_pipeline.kafka_refusals import advice
 from ta_pipeline.minute_bars import MinuteBars
 from ta_pipeline.recordings import Record, encode, enveloped, read, retimed, seconds_of
 from ta_pipeline.settings import Settings
@@ -234,7 +235,7 @@ class _Sender:
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         topic = message.topic() or ""
         if error is not None:
-            self._failed.append(f"{topic}: {error}")
+            self._failed.append(f"{topic}: {error}{advice(self._settings, error)}")
         else:
             self._acknowledged[topic] += 1
 

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
 from ta_pipeline.errors import KafkaSetupError
-from ta_pipeline.kafka_config import client_config
+from ta_pipeline.kafka_refusals import Refusals, advice, ask, client_with, require_visible
 from ta_pipeline.settings import Settings
 
 DAY_MS = 86_400_000
@@ -114,16 +114,18 @@ def live_topics(settings: Settings, names: Iterable[str]) -> dict[str, LiveTopic
     Raises:
         KafkaSetupError: the broker cannot be reached or refuses.
     """
-    admin = _admin(settings)
-    try:
-        present = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
-    except KafkaException as error:
-        raise _unreachable(settings, error) from None
-    found = [name for name in names if name in present]
+    admin, refusals = _admin(settings)
+    present = _metadata(admin, refusals).topics
+    wanted = list(names)
+    require_visible(settings, [name for name in wanted if name not in present], TIMEOUT_SECONDS)
+    found = [name for name in wanted if name in present]
     if not found:
         return {}
     futures = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in found])
-    configs = {resource.name: _result(f"topic {resource.name}", future) for resource, future in futures.items()}
+    configs = {
+        resource.name: _result(settings, f"to describe topic {resource.name}", future)
+        for resource, future in futures.items()
+    }
     return {
         name: LiveTopic(
             name,
@@ -158,9 +160,9 @@ def create_topics(settings: Settings, topics: Iterable[Topic]) -> None:
     if not new:
         return
     # A name of its own: the client has to outlive its futures, which else fail with "Handle is terminating".
-    admin = _admin(settings)
+    admin, _ = _admin(settings)
     for name, future in admin.create_topics(new, operation_timeout=TIMEOUT_SECONDS).items():
-        _result(f"topic {name}", future, fine=KafkaError.TOPIC_ALREADY_EXISTS)
+        _result(settings, f"topic {name}", future, fine=KafkaError.TOPIC_ALREADY_EXISTS)
 
 
 def topic_names(settings: Settings) -> list[str]:
@@ -169,11 +171,7 @@ def topic_names(settings: Settings) -> list[str]:
     Raises:
         KafkaSetupError: the broker cannot be reached.
     """
-    admin = _admin(settings)
-    try:
-        return sorted(admin.list_topics(timeout=TIMEOUT_SECONDS).topics)
-    except KafkaException as error:
-        raise _unreachable(settings, error) from None
+    return sorted(_metadata(*_admin(settings)).topics)
 
 
 def delete_topics(settings: Settings, names: Iterable[str]) -> None:
@@ -189,9 +187,9 @@ def delete_topics(settings: Settings, names: Iterable[str]) -> None:
         )
     if not wanted:
         return
-    admin = _admin(settings)
+    admin, _ = _admin(settings)
     for name, future in admin.delete_topics(wanted, operation_timeout=TIMEOUT_SECONDS).items():
-        _result(f"to delete topic {name}", future, fine=KafkaError.UNKNOWN_TOPIC_OR_PART)
+        _result(settings, f"to delete topic {name}", future, fine=KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
 def broker_config(settings: Settings) -> dict[str, str]:
@@ -200,13 +198,14 @@ def broker_config(settings: Settings) -> dict[str, str]:
     Raises:
         KafkaSetupError: the broker cannot be reached or refuses.
     """
-    admin = _admin(settings)
-    try:
-        broker = next(iter(admin.list_topics(timeout=TIMEOUT_SECONDS).brokers))
-    except KafkaException as error:
-        raise _unreachable(settings, error) from None
+    admin, refusals = _admin(settings)
+    broker = next(iter(_metadata(admin, refusals).brokers))
     (future,) = admin.describe_configs([ConfigResource(ResourceType.BROKER, str(broker))]).values()
-    return {entry.name: entry.value for entry in _result(f"broker {broker}", future).values() if entry.value}
+    return {
+        entry.name: entry.value
+        for entry in _result(settings, f"to tell the configuration of broker {broker}", future).values()
+        if entry.value
+    }
 
 
 def require_no_drift(plan: TopicPlan) -> None:
@@ -221,28 +220,24 @@ def require_no_drift(plan: TopicPlan) -> None:
         )
 
 
-def _admin(settings: Settings) -> AdminClient:
-    # log_level 0: librdkafka would print connection errors that come back as exceptions anyway.
-    return AdminClient(client_config(settings, **{"log_level": 0, "socket.timeout.ms": int(TIMEOUT_SECONDS * 1000)}))
+def _admin(settings: Settings) -> tuple[AdminClient, Refusals]:
+    return client_with(settings, AdminClient, **{"socket.timeout.ms": int(TIMEOUT_SECONDS * 1000)})
 
 
-def _result(what: str, future: Future[Any], fine: int | None = None) -> Any:
+def _metadata(admin: AdminClient, refusals: Refusals) -> Any:
+    return ask(admin, refusals, lambda seconds: admin.list_topics(timeout=seconds), TIMEOUT_SECONDS)
+
+
+def _result(settings: Settings, what: str, future: Future[Any], fine: int | None = None) -> Any:
     try:
         return future.result(timeout=2 * TIMEOUT_SECONDS)
     except KafkaException as error:
         cause = error.args[0]
         if isinstance(cause, KafkaError) and cause.code() == fine:
             return None
-        raise KafkaSetupError(f"Kafka refused {what}: {cause}") from None
+        raise KafkaSetupError(f"Kafka refused {what}: {cause}{advice(settings, cause)}") from None
     except TimeoutError:
         raise KafkaSetupError(f"Kafka did not answer for {what} within {2 * TIMEOUT_SECONDS:g} s") from None
-
-
-def _unreachable(settings: Settings, error: KafkaException) -> KafkaSetupError:
-    return KafkaSetupError(
-        f"Kafka cannot be reached at {settings.kafka_bootstrap} (TA_KAFKA_BOOTSTRAP, {settings.kafka_security}): "
-        f"{error.args[0]}; is it up (`ta status`)?"
-    )
 
 
 def _words(value: str) -> frozenset[str]:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from ta_pipeline.clickhouse import plan_migrations
 from ta_pipeline.kafka_admin import broker_config, declared_topics, live_topics, plan_topics
+from ta_pipeline.s3 import object_exists, s3_client
 from ta_pipeline.settings import Settings
 
+_S3 = ("s3://", "s3a://", "s3n://")
 MAX_TIMEOUT = "transaction.max.timeout.ms"
 
 
@@ -18,8 +20,20 @@ def problems(settings: Settings) -> list[str]:
     Raises:
         KafkaSetupError: the broker cannot be reached.
         ClickHouseError: ClickHouse is configured and cannot be reached.
+        S3Error: S3 refuses, or cannot be reached.
     """
+    require_store(settings)
     return [*topic_problems(settings), *transaction_problems(settings), *table_problems(settings)]
+
+
+def require_store(settings: Settings) -> None:
+    """Check that S3 lets us in where checkpoints go: Flink's client would try for minutes with keys that are wrong.
+
+    Raises:
+        S3Error: it does not, or cannot be reached.
+    """
+    if settings.checkpoint_dir.startswith(_S3):
+        object_exists(s3_client(settings), f"{settings.checkpoint_dir}/_metadata")
 
 
 def topic_problems(settings: Settings) -> list[str]:

@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.kafka_config import ConfigValue, client_config
+from ta_pipeline.kafka_refusals import Refusals, advice, ask, require_visible
 from ta_pipeline.settings import Settings
 
 TIMEOUT_SECONDS = 15.0
@@ -82,6 +83,7 @@ class OutputReader:
         self._topics = tuple(topics)
         self._timeout_seconds = timeout_seconds
         self._trouble: tuple[float, str] | None = None
+        self._refusals = Refusals(settings)
         config: dict[str, ConfigValue] = {
             # The prefix: an access rule for the job's group then covers its readers.
             "group.id": f"{settings.group_id}-reader-{uuid.uuid4().hex}",
@@ -156,9 +158,13 @@ class OutputReader:
 
     def _partitions(self, topics: Sequence[str]) -> list[tuple[str, int]]:
         # The list of all topics: asking for one by name would create it where the broker does that.
-        present = self._consumer.list_topics(timeout=self._timeout_seconds).topics
+        present = ask(
+            self._consumer, self._refusals, lambda seconds: self._consumer.list_topics(timeout=seconds),
+            self._timeout_seconds,
+        ).topics  # fmt: skip
         missing = sorted({topic for topic in topics if topic not in present})
         if missing:
+            require_visible(self._settings, missing, self._timeout_seconds)
             raise KafkaSetupError(
                 f"no such topic at {self._settings.kafka_bootstrap} (TA_KAFKA_BOOTSTRAP): {', '.join(missing)}; the "
                 "names are settings (TA_*_TOPIC), and `ta up` creates them on the local stack"
@@ -204,6 +210,7 @@ class OutputReader:
         return Arrival(topic, partition, offset, message.value(), now_ms)
 
     def _note(self, error: KafkaError) -> None:
+        self._refusals(error)
         self._trouble = (time.monotonic(), error.str())
 
     def _refused(self, error: KafkaError) -> KafkaSetupError:
@@ -214,8 +221,9 @@ class OutputReader:
                 "begin at `earliest` or `latest`"
             )
         if error.code() in _GIVE_UP:
-            return KafkaSetupError(f"Kafka at {where} does not let us read: {error.str()}")
-        return KafkaSetupError(f"Kafka cannot be reached at {where}: {error.str()}; is it up (`ta status`)?")
+            hint = advice(self._settings, error)
+            return KafkaSetupError(f"Kafka at {where} does not let us read: {error.str()}{hint}")
+        return KafkaSetupError(self._refusals.explain(error))
 
 
 class Arrivals:

@@ -14,6 +14,7 @@ from ta_pipeline.errors import S3Error, S3NoAnswerError
 from ta_pipeline.settings import Settings
 
 _FAILED = 500
+_KEYS_REFUSED = {401, 403}
 
 
 @dataclass(frozen=True)
@@ -197,5 +198,6 @@ def _error(what: str, error: ClientError | BotoCoreError) -> S3Error:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if status < _FAILED:
-            return S3Error(f"{what}: {error}")
+            advice = "; look at TA_S3_ACCESS_KEY and TA_S3_SECRET_KEY" if status in _KEYS_REFUSED else ""
+            return S3Error(f"{what}: {error}{advice}")
     return S3NoAnswerError(f"{what}: {error}")

@@ -29,6 +29,8 @@ COMPATIBILITY = "BACKWARD"
 NOT_SET = "not set"
 TIMEOUT_SECONDS = 10
 _NOT_FOUND = {404, 40401, 40402, 40403}
+_UNAUTHORIZED = {401, 403}
+_ABSENT = 404
 _NO_LEVEL = {404, 40401, 40408}
 
 
@@ -218,7 +220,7 @@ def wrong_compatibility(settings: Settings, subjects: Iterable[str]) -> list[str
     problems = []
     with registry_client(settings) as client:
         for name in subjects:
-            with _asking(settings, name):
+            with asking(settings, name):
                 level = _compatibility(client, name)
             if level != COMPATIBILITY:
                 problems.append(f"{name}: its compatibility is {level or NOT_SET}, declared {COMPATIBILITY}")
@@ -237,7 +239,7 @@ def _compatibility(client: SchemaRegistryClient, name: str) -> str | None:
 def _tighten(settings: Settings, client: SchemaRegistryClient, plan: SubjectPlan) -> SubjectPlan:
     """Make a subject BACKWARD if it is not; one that is not there yet has no level that could be loosened."""
     name = plan.subject.name
-    with _asking(settings, name):
+    with asking(settings, name):
         level = _compatibility(client, name)
         if level == COMPATIBILITY:
             return plan
@@ -247,7 +249,7 @@ def _tighten(settings: Settings, client: SchemaRegistryClient, plan: SubjectPlan
 
 def _register(settings: Settings, client: SchemaRegistryClient, plan: SubjectPlan) -> SubjectPlan:
     name, schema = plan.subject.name, Schema(plan.subject.schema, "AVRO")
-    with _asking(settings, name):
+    with asking(settings, name):
         client.register_schema(name, schema)
         registered = client.lookup_schema(name, schema)
     return replace(plan, schema_id=registered.schema_id, version=registered.version)
@@ -255,7 +257,7 @@ def _register(settings: Settings, client: SchemaRegistryClient, plan: SubjectPla
 
 def _registration(settings: Settings, client: SchemaRegistryClient, subject: Subject) -> Registered | None:
     """The version of the subject that has exactly this schema; None when there is none."""
-    with _asking(settings, subject.name):
+    with asking(settings, subject.name):
         try:
             found = client.lookup_schema(subject.name, Schema(subject.schema, "AVRO"))
         except SchemaRegistryError as error:
@@ -266,7 +268,7 @@ def _registration(settings: Settings, client: SchemaRegistryClient, subject: Sub
 
 
 def _latest(settings: Settings, client: SchemaRegistryClient, name: str) -> Registered | None:
-    with _asking(settings, name):
+    with asking(settings, name):
         try:
             found = client.get_latest_version(name)
         except SchemaRegistryError as error:
@@ -277,14 +279,23 @@ def _latest(settings: Settings, client: SchemaRegistryClient, name: str) -> Regi
 
 
 @contextmanager
-def _asking(settings: Settings, subject: str) -> Iterator[None]:
-    """Turn what the client raises into our error."""
+def asking(settings: Settings, subject: str) -> Iterator[None]:
+    """Turn what the registry's client raises into our error.
+
+    Raises:
+        SchemaError: the registry refused, or did not answer; the message names the subject.
+    """
     where = f"the schema registry at {settings.schema_registry_url} (TA_SCHEMA_REGISTRY_URL)"
     try:
         yield
     except SchemaRegistryError as error:
         reason = settings.without_secrets(str(error.error_message))
-        raise SchemaError(f"{where} refused {subject} (status {error.http_status_code}): {reason}") from None
+        advice = ""
+        if error.http_status_code in _UNAUTHORIZED:
+            advice = "; look at TA_SCHEMA_REGISTRY_USERNAME and TA_SCHEMA_REGISTRY_PASSWORD"
+        elif error.http_status_code == _ABSENT:
+            advice = "; `ta up` registers the schemas"
+        raise SchemaError(f"{where} refused {subject} (status {error.http_status_code}): {reason}{advice}") from None
     except Exception as error:
         # The client lets the exceptions of whichever HTTP library it found through.
         if isinstance(error, OSError) or type(error).__module__.startswith("http"):

@@ -7,9 +7,12 @@ Definitions: docs/reference (generated from this file).
 
 from __future__ import annotations
 
+import json
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Literal, Self
+from urllib.parse import quote, quote_plus
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -182,6 +185,12 @@ class Settings(BaseSettings):
                 f"TA_CHECKPOINT_TIMEOUT_MS + TA_RESTART_BUDGET_MS = {floor}: a transaction that times out before "
                 "its checkpoint commits loses records; raise it (the broker's maximum is 900000 by default)"
             )
+        if self.kafka_security.startswith("SASL") and not (
+            self.kafka_username and self.kafka_password.get_secret_value()
+        ):
+            raise ValueError(
+                f"TA_KAFKA_SECURITY is {self.kafka_security}, so TA_KAFKA_USERNAME and TA_KAFKA_PASSWORD have to be set"
+            )
         if self.bar_close_timeout_ms <= self.max_out_of_orderness_ms:
             raise ValueError(
                 f"TA_BAR_CLOSE_TIMEOUT_MS is {self.bar_close_timeout_ms}, but must be above "
@@ -218,12 +227,27 @@ class Settings(BaseSettings):
         return {variable_of(name): text_of(value) for name, value in values.items() if not isinstance(value, SecretStr)}
 
     def without_secrets(self, text: str) -> str:
-        """`text` with the value of every secret setting replaced: for what other programs print."""
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            if isinstance(value, SecretStr) and value.get_secret_value():
-                text = text.replace(value.get_secret_value(), "**********")
+        """`text` with the value of every secret setting replaced, however it is quoted: for what other programs print.
+
+        A registry's password is shown by the client together with its user in Base64, so that is replaced too.
+        """
+        values = [getattr(self, name) for name in type(self).model_fields]
+        secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+        login = f"{self.schema_registry_username}:{self.schema_registry_password.get_secret_value()}"
+        forms = {form for secret in secrets if secret for form in _forms(secret)}
+        if self.schema_registry_password.get_secret_value():
+            forms.add(b64encode(login.encode()).decode())
+        # The longest first: a secret may be a part of another one's form.
+        for form in sorted(forms, key=len, reverse=True):
+            text = text.replace(form, "**********")
         return text
+
+
+def _forms(secret: str) -> set[str]:
+    """A secret as it is, and as SQL, JSON, Java's login configuration and a URL have it."""
+    escaped = secret.replace("\\", "\\\\").replace('"', '\\"')
+    plain = {secret, escaped, json.dumps(secret)[1:-1], quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    return plain | {form.replace("'", "''") for form in (secret, escaped)}
 
 
 def variable_of(name: str) -> str:
@@ -274,7 +298,8 @@ def parse_overrides(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.startswith(PREFIX):
-            raise SettingsError(f"--set takes TA_NAME=VALUE, got {pair!r}")
+            # What stands behind it may be a secret.
+            raise SettingsError(f"--set takes TA_NAME=VALUE, got {name + equals + ('...' if value else '')!r}")
         overrides[name.removeprefix(PREFIX).lower()] = value
     return overrides
 

@@ -18,7 +18,11 @@ _KEPT = {"TA_SHARED_DATA", "TA_LOCAL_DIR", "TA_LOCAL_JARS_DIR", PORT_OFFSET}
 
 _MEASURED = "measured"
 _NEEDING_STACK = ("tests/integration/", "tests/orchestration/", "tests/faults/")
-_WITHOUT_STACK = ("tests/integration/test_stack_lifecycle.py", "tests/orchestration/test_code_location.py")
+_WITHOUT_STACK = (
+    "tests/integration/test_stack_lifecycle.py", "tests/integration/test_kafka_security.py",
+    "tests/integration/test_store_credentials.py", "tests/integration/test_kafka_access.py",
+    "tests/orchestration/test_code_location.py",
+)  # fmt: skip
 
 # Workers of pytest-xdist have a width of 80, and `ta` reads it when it is imported: tests set the one they need.
 os.environ.pop("COLUMNS", None)

@@ -8,7 +8,7 @@ import time
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from ta_pipeline.kafka_config import client_config
+from ta_pipeline.kafka_config import CONNECTION, client_config
 from ta_pipeline.local.components import Component, NotReadyError
 from ta_pipeline.local.probes import TIMEOUT_SECONDS, listens
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings, variables
@@ -17,7 +17,7 @@ from ta_pipeline.settings import Settings
 STALE_MS = 3_000
 # What the clock reads, and nothing else: another variable that changes must not restart it.
 _READ = (
-    "kafka_bootstrap", "kafka_security", "group_id", "trades_topic", "quotes_topic", "clock_topic",
+    *CONNECTION, "group_id", "trades_topic", "quotes_topic", "clock_topic",
     "bar_close_timeout_ms", "max_out_of_orderness_ms", "input_format", "input_field_case", "schema_registry_url",
     "schema_registry_username", "schema_registry_password",
 )  # fmt: skip

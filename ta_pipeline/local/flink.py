@@ -69,6 +69,14 @@ def flink_environment(local: LocalSettings, java: Path, code: Path = REPOSITORY)
     }
 
 
+def s3_environment(settings: Settings) -> dict[str, str]:
+    """The keys to S3 as Flink's processes are given them."""
+    return {
+        "AWS_ACCESS_KEY_ID": settings.s3_access_key.get_secret_value(),
+        "AWS_SECRET_ACCESS_KEY": settings.s3_secret_key.get_secret_value(),
+    }
+
+
 def jobmanager(local: LocalSettings, settings: Settings, java: Path) -> Component:
     """The JobManager; its REST API is at `flink_rest_port`."""
     home = local.dir / "flink"
@@ -86,7 +94,7 @@ def jobmanager(local: LocalSettings, settings: Settings, java: Path) -> Componen
             "jobmanager_query_port": local.jobmanager_query_port,
             "jobmanager_metrics_port": local.jobmanager_metrics_port,
         },
-        environment=flink_environment(local, java),
+        environment={**flink_environment(local, java), **s3_environment(settings)},
         files=_files(local, settings),
         depends_on=_jar_digest(local),
         # It keeps what its jobs are in both, and does not start without.
@@ -112,7 +120,7 @@ def taskmanager(local: LocalSettings, settings: Settings, java: Path) -> Compone
             "taskmanager_query_port": local.taskmanager_query_port,
             "taskmanager_metrics_port": local.taskmanager_metrics_port,
         },
-        environment=flink_environment(local, java, link_of(local)),
+        environment={**flink_environment(local, java, link_of(local)), **s3_environment(settings)},
         files=_files(local, settings),
         depends_on=_jar_digest(local),
         prepare=lambda: _lay_out(local, home),
@@ -195,9 +203,8 @@ def _configuration(local: LocalSettings, settings: Settings) -> dict[str, str | 
         "fs.s3a.endpoint.region": "us-east-1",
         "fs.s3a.path.style.access": True,
         "fs.s3a.connection.ssl.enabled": False,
-        "fs.s3a.access.key": settings.s3_access_key.get_secret_value(),
-        "fs.s3a.secret.key": settings.s3_secret_key.get_secret_value(),
-        "fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+        # Not in here: Flink logs its configuration and tells it over REST, and takes the access key for no secret.
+        "fs.s3a.aws.credentials.provider": "com.amazonaws.auth.EnvironmentVariableCredentialsProvider",
         # What REST says about metrics is at most this old.
         "metrics.fetcher.update-interval": "2 s",
         # The web UI's profiler: flame graphs of a TaskManager under load.

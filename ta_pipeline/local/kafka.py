@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from ta_pipeline.errors import StackError
 from ta_pipeline.local.components import Component, NotReadyError, nothing
+from ta_pipeline.local.kafka_access import KafkaAccess
 from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.local.probes import listens
 from ta_pipeline.local.settings import LocalSettings
@@ -24,12 +24,10 @@ node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
 listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}
 advertised.listeners=BROKER://{host}:{port}
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=BROKER
 controller.listener.names=CONTROLLER
 log.dirs={data}
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-allow.everyone.if.no.acl.found=true
 auto.create.topics.enable=false
 delete.topic.enable=true
 message.max.bytes=2097152
@@ -59,14 +57,22 @@ rootLogger.appenderRef.console.ref=console
 """
 
 
-def kafka(local: LocalSettings, java: Path, arrange: Callable[[], object] = nothing) -> Component:
-    """The broker at `kafka_port`, its controller at `kafka_controller_port`."""
+def kafka(local: LocalSettings, access: KafkaAccess, java: Path, arrange: Callable[[], object] = nothing) -> Component:
+    """The broker at `kafka_port`, its controller at `kafka_controller_port`.
+
+    Args:
+        local: the stack.
+        access: who gets in.
+        java: a Java 17.
+        arrange: what to do once it serves.
+    """
     home = local.dir / "kafka"
     data = home / "data"
     properties, logging = home / "server.properties", home / "log4j2.properties"
     jars = str(local.jars_dir / "kafka" / "*")
 
     def prepare() -> None:
+        access.prepare()
         if not (data / "meta.properties").exists():
             _format([str(java / "bin" / "java"), f"-Dlog4j2.configurationFile={logging}", "-cp", jars], properties)
 
@@ -86,13 +92,15 @@ def kafka(local: LocalSettings, java: Path, arrange: Callable[[], object] = noth
         ),
         ports={"kafka_port": local.kafka_port, "kafka_controller_port": local.kafka_controller_port},
         files={
-            properties: _PROPERTIES.format(
+            properties: access.broker_properties
+            + _PROPERTIES.format(
                 host=LOOPBACK, port=local.kafka_port, controller_port=local.kafka_controller_port, data=data
             ),
             logging: _LOGGING,
+            **access.files,
         },
         prepare=prepare,
-        ready=lambda: _ready(local.kafka_port),
+        ready=lambda: _ready(access),
         arrange=arrange,
     )
 
@@ -106,13 +114,12 @@ def _format(java_with_jars: list[str], properties: Path) -> None:
         raise StackError(f"Kafka's storage could not be formatted:\n{(result.stdout + result.stderr)[-2_000:]}")
 
 
-def _ready(port: int) -> None:
+def _ready(access: KafkaAccess) -> None:
     # The client library prints every refused connection: ask the port first, then the broker.
-    listens(port)
-    admin = AdminClient({"bootstrap.servers": f"{LOOPBACK}:{port}", "log_level": 0})
+    listens(access.port)
     try:
-        metadata = admin.list_topics(timeout=2)
+        metadata = access.admin().list_topics(timeout=2)
     except KafkaException as error:
-        raise NotReadyError(f"Kafka at port {port}: {error.args[0]}") from None
+        raise NotReadyError(f"Kafka at port {access.port}: {error.args[0]}") from None
     if not metadata.brokers:
-        raise NotReadyError(f"Kafka at port {port} has no broker yet")
+        raise NotReadyError(f"Kafka at port {access.port} has no broker yet")

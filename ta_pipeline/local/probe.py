@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from ta_pipeline.kafka_config import CONNECTION
 from ta_pipeline.local.components import Component, NotReadyError
 from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.local.probes import answers
@@ -12,7 +13,7 @@ from ta_pipeline.settings import Settings
 
 # What the probe reads, and nothing else: another variable that changes must not restart it.
 _READ = (
-    "kafka_bootstrap", "kafka_security", "group_id", "bars_topic", "signals_topic", "live_topic", "status_topic",
+    *CONNECTION, "group_id", "bars_topic", "signals_topic", "live_topic", "status_topic",
     "max_out_of_orderness_ms", "bar_close_timeout_ms", "checkpoint_interval_ms", "output_format",
     "schema_registry_url", "schema_registry_username", "schema_registry_password",
 )  # fmt: skip

@@ -24,14 +24,16 @@ def listens(port: int) -> None:
         raise NotReadyError(f"port {port}: {error.strerror or error}") from None
 
 
-def answers(url: str, *, any_status: bool = False) -> requests.Response:
+def answers(url: str, *, any_status: bool = False, login: tuple[str, str] | None = None) -> requests.Response:
     """GET `url` and return the answer; `any_status` takes errors of the server as an answer too.
+
+    `login` is a user and its password.
 
     Raises:
         NotReadyError: no answer, or not a good one.
     """
     try:
-        response = requests.get(url, timeout=TIMEOUT_SECONDS)
+        response = requests.get(url, timeout=TIMEOUT_SECONDS, auth=login)
     except requests.RequestException as error:
         raise NotReadyError(f"{url}: {type(error).__name__}") from None
     if not any_status and not response.ok:

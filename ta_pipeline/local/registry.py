@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +14,22 @@ from ta_pipeline.local.components import Component, nothing
 from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.local.probes import TIMEOUT_SECONDS, answers
 from ta_pipeline.local.settings import LocalSettings
+from ta_pipeline.settings import Settings
 
 API = "/apis/ccompat/v7"
+
+# Only a hash of the password is in the file: Quarkus takes what Elytron's DigestPassword makes of name, realm and it.
+_REALM = "Quarkus"
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_WITH_USERS = """\
+quarkus.http.auth.basic=true
+quarkus.security.users.embedded.algorithm=digest-sha-256
+quarkus.security.users.embedded.realm-name={realm}
+quarkus.security.users.embedded.users."{user}"={digest}
+quarkus.security.users.embedded.roles."{user}"=sr-admin
+quarkus.http.auth.permission.apis.paths=/apis/*
+quarkus.http.auth.permission.apis.policy=authenticated
+"""
 
 
 def registry_url(local: LocalSettings) -> str:
@@ -21,8 +37,17 @@ def registry_url(local: LocalSettings) -> str:
     return f"http://{LOOPBACK}:{local.registry_port}{API}"
 
 
-def registry(local: LocalSettings, java: Path, arrange: Callable[[], object] = nothing) -> Component:
-    """The registry at `registry_port`, schemas on disk, BACKWARD compatibility as the global rule."""
+def registry(
+    local: LocalSettings, settings: Settings, java: Path, arrange: Callable[[], object] = nothing
+) -> Component:
+    """The registry at `registry_port`, schemas on disk, BACKWARD compatibility as the global rule.
+
+    Args:
+        local: the stack.
+        settings: they point at it; with `TA_SCHEMA_REGISTRY_USERNAME` nobody else gets in.
+        java: a Java 21.
+        arrange: what to do once it serves.
+    """
     home = local.dir / "registry"
     jars = local.jars_dir / "registry"
     url = registry_url(local)
@@ -38,8 +63,12 @@ def registry(local: LocalSettings, java: Path, arrange: Callable[[], object] = n
         "quarkus.log.console.json.enabled": "false",
     }
 
+    users = home / "users.properties"
+    properties["quarkus.config.locations"] = users.as_uri()
+    login = _login(settings)
+
     def both() -> None:
-        _require_backward(url)
+        _require_backward(url, login)
         arrange()
 
     return Component(
@@ -59,19 +88,40 @@ def registry(local: LocalSettings, java: Path, arrange: Callable[[], object] = n
             "registry_management_port": local.registry_management_port,
         },
         prepare=lambda: home.mkdir(parents=True, exist_ok=True),
-        ready=lambda: _ready(url),
+        files={users: _users(settings)},
+        ready=lambda: _ready(url, login),
         arrange=both,
     )
 
 
-def _ready(url: str) -> None:
-    answers(f"{url}/subjects")
+def _login(settings: Settings) -> tuple[str, str] | None:
+    if not settings.schema_registry_username:
+        return None
+    return settings.schema_registry_username, settings.schema_registry_password.get_secret_value()
 
 
-def _require_backward(url: str) -> None:
+def _users(settings: Settings) -> str:
+    if (login := _login(settings)) is None:
+        return ""
+    user, password = login
+    if not _NAME.fullmatch(user):
+        raise StackError(
+            f"TA_SCHEMA_REGISTRY_USERNAME={user!r} is not allowed for the local registry: use a-z 0-9 . _ -"
+        )
+    digest = hashlib.sha256(f"{user}:{_REALM}:{password}".encode()).hexdigest()
+    return _WITH_USERS.format(realm=_REALM, user=user, digest=digest)
+
+
+def _ready(url: str, login: tuple[str, str] | None) -> None:
+    answers(f"{url}/subjects", login=login)
+
+
+def _require_backward(url: str, login: tuple[str, str] | None) -> None:
     # Apicurio starts with NONE, which would let a breaking schema in.
     try:
-        response = requests.put(f"{url}/config", json={"compatibility": "BACKWARD"}, timeout=5 * TIMEOUT_SECONDS)
+        response = requests.put(
+            f"{url}/config", json={"compatibility": "BACKWARD"}, timeout=5 * TIMEOUT_SECONDS, auth=login
+        )
     except requests.RequestException as error:
         raise StackError(f"the registry did not take its global rule: {error}") from None
     if not response.ok:

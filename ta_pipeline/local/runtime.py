@@ -16,6 +16,7 @@ from pathlib import Path
 from ta_pipeline.errors import DeployError, FlinkError, FlinkNoAnswerError, FlinkNotFoundError, StackError
 from ta_pipeline.flink_answers import ENDED, JobSummary
 from ta_pipeline.flink_rest import FlinkRest
+from ta_pipeline.job_refusals import explained
 from ta_pipeline.local.releases import Release, activate, active, loaded, make_release, mark_loaded
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_settings
 from ta_pipeline.local.submission import Client
@@ -321,13 +322,18 @@ class LocalRuntime:
         done = self._rest.checkpoints(job_id).completed
         if state == "RUNNING" and done > 0:
             return None
-        exception = self._rest.exception(job_id)
+        exception = self._exception(job_id)
         if state in ENDED:
             raise FlinkError(f"{self.name} is {state}: {exception or 'Flink names no exception'}")
         if done == 0 and (failures := self._rest.restarts(job_id)) >= FRUITLESS_RESTARTS:
             raise FlinkError(f"{self.name} failed {failures} times before its first checkpoint: {exception}")
         said = exception or ("" if state == "RUNNING" else "is the cluster short of slots or memory?")
         return f"{state.lower()}, waiting for the first checkpoint" + (f"; {said}" if said else "")
+
+    def _exception(self, job_id: str) -> str | None:
+        """The newest failure, and what to do about it where that is known."""
+        exception = self._rest.exception(job_id)
+        return None if exception is None else explained(self._settings, exception)
 
     def _status(self, job: JobSummary) -> JobStatus:
         now_ms = time.time() * 1_000
@@ -343,7 +349,7 @@ class LocalRuntime:
                 checkpoints_failed=checkpoints.failed,
                 checkpoint_age_seconds=checkpoints.age_seconds(now_ms),
                 checkpoint_path=checkpoints.latest_path,
-                exception=self._rest.exception(job.id),
+                exception=self._exception(job.id),
             )
         except FlinkNotFoundError:
             # Just submitted, it has nothing yet that could be asked for.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -51,6 +51,9 @@ class LocalSettings(BaseSettings):
     jars_dir: Path = Field(REPOSITORY / ".local" / "jars", description="jars from Maven, shared by all stacks")
     components: Components = Field(COMPONENTS, description="comma-separated components to run")
 
+    kafka_security: Literal["PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="SASL_SSL: Kafka over TLS, with a user and access rules (docs/security.md)"
+    )
     kafka_port: Port = Field(19_092, description="Kafka broker")
     kafka_controller_port: Port = Field(19_093, description="Kafka controller")
     registry_port: Port = Field(18_081, description="schema registry")

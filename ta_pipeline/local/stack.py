@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,7 @@ from ta_pipeline.local.flink import flink_environment, jobmanager, taskmanager
 from ta_pipeline.local.jars import ensure_jars
 from ta_pipeline.local.java import java_home, registry_java
 from ta_pipeline.local.kafka import kafka
+from ta_pipeline.local.kafka_access import KafkaAccess, access_of
 from ta_pipeline.local.ports import LOOPBACK, require_free
 from ta_pipeline.local.probe import probe, probe_url
 from ta_pipeline.local.registry import registry, registry_url
@@ -129,9 +131,10 @@ class Stack:
         """The `TA_*` variables that point the job and every client at this stack."""
         local = self.local
         return {
-            "TA_KAFKA_BOOTSTRAP": f"{LOOPBACK}:{local.kafka_port}",
-            "TA_KAFKA_SECURITY": "PLAINTEXT",
+            **self.kafka_access.environment,
             "TA_SCHEMA_REGISTRY_URL": registry_url(local),
+            "TA_SCHEMA_REGISTRY_USERNAME": self.settings.schema_registry_username,
+            "TA_SCHEMA_REGISTRY_PASSWORD": self.settings.schema_registry_password.get_secret_value(),
             "TA_S3_ENDPOINT": f"http://{LOOPBACK}:{local.s3_port}",
             "TA_S3_PATH_STYLE": "true",
             "TA_S3_SECURE": "false",
@@ -147,6 +150,11 @@ class Stack:
             "TA_FLINK_REST_URL": f"http://{LOOPBACK}:{local.flink_rest_port}",
             "TA_PROBE_URL": probe_url(local),
         }
+
+    @cached_property
+    def kafka_access(self) -> KafkaAccess:
+        """How the broker lets clients in."""
+        return access_of(self.local, self.settings)
 
     def flink_environment(self) -> dict[str, str]:
         """What `flink run` needs beside `environment()`: FLINK_CONF_DIR and so on, PATH, PYTHONPATH, JAVA_HOME."""
@@ -167,10 +175,15 @@ class Stack:
     def _components(self) -> list[Component]:
         java = java_home()
         here = self._settings_here()
+
         # Topics, schemas and tables are made as soon as what holds them is ready.
+        def let_in_and_declare() -> None:
+            self.kafka_access.arrange(here)
+            ensure_topics(here)
+
         return [
-            kafka(self.local, java, arrange=lambda: ensure_topics(here)),
-            registry(self.local, registry_java(), arrange=lambda: ensure_schemas(here)),
+            kafka(self.local, self.kafka_access, java, arrange=let_in_and_declare),
+            registry(self.local, here, registry_java(), arrange=lambda: ensure_schemas(here)),
             s3(self.local, self.settings, java),
             clickhouse(self.local, self.settings, arrange=lambda: apply_migrations(here)),
             zookeeper(self.local, java),

@@ -18,7 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ta_pipeline.errors import FlinkError
-from ta_pipeline.local.flink import flink_command, flink_environment
+from ta_pipeline.job_refusals import explained
+from ta_pipeline.local.flink import flink_command, flink_environment, s3_environment
 from ta_pipeline.local.java import java_home
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings
 from ta_pipeline.processes import ProcessId, kill_group
@@ -67,7 +68,8 @@ class Client:
         self._arguments = tuple(arguments)
         self._code = code
         self._log_dir = local.dir / "flink" / "log"
-        self._environment = {**os.environ, **environment, **flink_environment(local, java_home(), code)}
+        flink = flink_environment(local, java_home(), code)
+        self._environment = {**os.environ, **environment, **s3_environment(settings), **flink}
 
     def submit(self, restore_from: str | None = None, *, allow_non_restored: bool = False) -> str:
         """Plan the job and hand it to the cluster; returns its id.
@@ -143,8 +145,7 @@ class Client:
         reason = submission_error(printed, self._client_log())
         if status is None:
             reason = f"flink run did not return within {SUBMIT_TIMEOUT_SECONDS} s\n{reason}"
-        reason = self._settings.without_secrets(reason)
-        return FlinkError(f"the job was not submitted (exit status {status}):\n{reason}")
+        return FlinkError(f"the job was not submitted (exit status {status}):\n{explained(self._settings, reason)}")
 
     def _client_log(self) -> str:
         """The end of what the client logged: what its Python process printed is only there."""

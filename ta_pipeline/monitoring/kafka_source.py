@@ -11,7 +11,8 @@ from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaE
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from ta_pipeline.errors import KafkaSetupError
-from ta_pipeline.kafka_config import ConfigValue, client_config
+from ta_pipeline.kafka_config import ConfigValue
+from ta_pipeline.kafka_refusals import ask, client_with, require_visible
 from ta_pipeline.settings import Settings
 
 TIMEOUT_SECONDS = 1.0
@@ -59,12 +60,16 @@ def ask_kafka(settings: Settings, now_ms: int) -> KafkaStatus:
         KafkaSetupError: it does not answer.
     """
     timeout_ms = int(TIMEOUT_SECONDS * 1_000)
-    limits: dict[str, ConfigValue] = {"log_level": 0, "socket.timeout.ms": timeout_ms}
-    admin = AdminClient(client_config(settings, **limits, **{"socket.connection.setup.timeout.ms": timeout_ms}))
+    limits: dict[str, ConfigValue] = {
+        "socket.timeout.ms": timeout_ms, "socket.connection.setup.timeout.ms": timeout_ms,
+    }  # fmt: skip
+    admin, refusals = client_with(settings, AdminClient, **limits)
     limit_ms = 2 * settings.checkpoint_interval_ms + OPEN_MARGIN_MS
+    present = ask(admin, refusals, lambda seconds: admin.list_topics(timeout=seconds), TIMEOUT_SECONDS).topics
+    wanted = (settings.trades_topic, *settings.output_topics)
+    missing = tuple(topic for topic in wanted if topic not in present)
+    require_visible(settings, missing, TIMEOUT_SECONDS)
     try:
-        present = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
-        wanted = (settings.trades_topic, *settings.output_topics)
         outputs = _partitions(present, settings.output_topics)
         trades = _partitions(present, (settings.trades_topic,))
         # All at once: the answers come while the next question goes out.
@@ -80,11 +85,9 @@ def ask_kafka(settings: Settings, now_ms: int) -> KafkaStatus:
         written = [_result(newest[place]).timestamp for place in trades]
         lag = _lag(_result(group).topic_partitions, found) if group else None
     except KafkaException as error:
-        raise KafkaSetupError(
-            f"Kafka does not answer at {settings.kafka_bootstrap} (TA_KAFKA_BOOTSTRAP): {error.args[0].str()}"
-        ) from None
+        raise KafkaSetupError(refusals.explain(error.args[0])) from None
     return KafkaStatus(
-        missing=tuple(topic for topic in wanted if topic not in present),
+        missing=missing,
         ends=tuple(found),
         open_limit_ms=limit_ms,
         newest_trade_ms=max((ms for ms in written if ms > 0), default=None),

@@ -19,7 +19,8 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from ta_pipeline.decode import OutputDecoder, epoch_ms
 from ta_pipeline.envelope import KINDS, is_envelope, topic_of
 from ta_pipeline.errors import BadRecordError, KafkaSetupError, RecordingError
-from ta_pipeline.kafka_config import ConfigValue, client_config
+from ta_pipeline.kafka_config import ConfigValue
+from ta_pipeline.kafka_refusals import Refusals, ask, client_with, require_visible
 from ta_pipeline.replay.compare import Frames
 from ta_pipeline.replay.frames import frames_of
 from ta_pipeline.replay.inputs import ALL
@@ -111,12 +112,11 @@ def _read(settings: Settings, topics: Sequence[str], start_ms: int, progress: Pr
         "isolation.level": "read_committed",
         "enable.partition.eof": True,
         "auto.offset.reset": "earliest",
-        "log_level": 0,
     }
-    consumer = Consumer(client_config(settings, **config))
+    consumer, refusals = client_with(settings, Consumer, **config)
     count = 0
     try:
-        places = _places(consumer, settings, topics)
+        places = _places(consumer, refusals, settings, topics)
         begin = consumer.offsets_for_times([TopicPartition(*place, start_ms) for place in places], _TIMEOUT_SECONDS)
         consumer.assign(begin)
         left = set(places)
@@ -124,7 +124,7 @@ def _read(settings: Settings, topics: Sequence[str], start_ms: int, progress: Pr
             for message in consumer.consume(_BATCH, timeout=1.0):
                 topic, partition, error = message.topic(), message.partition(), message.error()
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                    raise _refused(settings, error)
+                    raise KafkaSetupError(f"the day could not be read: {refusals.explain(error)}")
                 if topic is None or partition is None or error is not None:
                     left.discard((str(topic), partition if partition is not None else -1))
                     continue
@@ -134,25 +134,19 @@ def _read(settings: Settings, topics: Sequence[str], start_ms: int, progress: Pr
                     yield _Read(topic, _decoded(key), value if isinstance(value, bytes) else value.encode())
             progress(count)
     except KafkaException as error:
-        raise _refused(settings, error.args[0]) from None
+        raise KafkaSetupError(f"the day could not be read: {refusals.explain(error.args[0])}") from None
     finally:
         consumer.close()
 
 
-def _places(consumer: Consumer, settings: Settings, topics: Sequence[str]) -> list[tuple[str, int]]:
+def _places(consumer: Consumer, refusals: Refusals, settings: Settings, topics: Sequence[str]) -> list[tuple[str, int]]:
     # The list of all topics: asking for one by name would create it where the broker does that.
-    present = consumer.list_topics(timeout=_TIMEOUT_SECONDS).topics
+    present = ask(consumer, refusals, lambda seconds: consumer.list_topics(timeout=seconds), _TIMEOUT_SECONDS).topics
     missing = sorted(set(topics) - set(present))
     if missing:
+        require_visible(settings, missing, _TIMEOUT_SECONDS)
         raise KafkaSetupError(f"no such topic at {settings.kafka_bootstrap} (TA_KAFKA_BOOTSTRAP): {', '.join(missing)}")
     return [(topic, partition) for topic in topics for partition in present[topic].partitions]
-
-
-def _refused(settings: Settings, error: KafkaError) -> KafkaSetupError:
-    return KafkaSetupError(
-        f"Kafka at {settings.kafka_bootstrap} (TA_KAFKA_BOOTSTRAP) did not let the day be read: {error.str()}; "
-        "is it up (`ta status`)?"
-    )
 
 
 def _decoded(key: str | bytes) -> str:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from ta_pipeline.errors import KafkaSetupError
-from ta_pipeline.kafka_config import ConfigValue, client_config
+from ta_pipeline.kafka_config import ConfigValue
+from ta_pipeline.kafka_refusals import ask, client_with
 from ta_pipeline.settings import Settings
 
 TIMEOUT_SECONDS = 10.0
@@ -19,12 +20,12 @@ class Offsets:
 
     def __init__(self, settings: Settings) -> None:
         options: dict[str, ConfigValue] = {
-            "group.id": f"{settings.group_id}-offsets", "enable.auto.commit": False, "log_level": 0,
+            "group.id": f"{settings.group_id}-offsets", "enable.auto.commit": False,
             # The end is the last stable offset, behind which nothing is visible to a reader.
             "isolation.level": "read_committed",
         }  # fmt: skip
         self._where = settings.kafka_bootstrap
-        self._consumer = Consumer(client_config(settings, **options))
+        self._consumer, self._refusals = client_with(settings, Consumer, **options)
 
     def ends(self, topics: Iterable[str]) -> dict[str, int]:
         """The sum of the end offsets of each topic's partitions.
@@ -47,10 +48,12 @@ class Offsets:
         self._consumer.close()
 
     def _partitions(self, topic: str) -> list[TopicPartition]:
-        with self._explained(topic):
-            found = self._consumer.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic]
+        found = ask(
+            self._consumer, self._refusals, lambda seconds: self._consumer.list_topics(topic, timeout=seconds),
+            TIMEOUT_SECONDS,
+        ).topics[topic]  # fmt: skip
         if found.error is not None:
-            raise KafkaSetupError(f"topic {topic} at {self._where}: {found.error}")
+            raise KafkaSetupError(f"topic {topic} at {self._where}: {self._refusals.explain(found.error)}")
         return [TopicPartition(topic, number) for number in found.partitions]
 
     def _at(self, partition: TopicPartition, at_ms: int) -> int:
@@ -75,4 +78,5 @@ class Offsets:
         try:
             yield
         except KafkaException as error:
-            raise KafkaSetupError(f"Kafka at {self._where} did not give the end of {topic}: {error.args[0]}") from None
+            reason = self._refusals.explain(error.args[0])
+            raise KafkaSetupError(f"the end of {topic} is not known: {reason}") from None

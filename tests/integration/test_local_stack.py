@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import stat
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from ta_pipeline.local.jars import ensure_jars
 from ta_pipeline.local.settings import COMPONENTS
 from ta_pipeline.local.supervisor_config import MARK
 from ta_pipeline.schema_registry import declared_subjects, plan_schemas
+from tests.sockets import listeners
 from tests.stack import CLICKHOUSE_PASSWORD, RunningStack, wait_for
 
 
@@ -74,16 +76,21 @@ def test_up_leaves_nothing_to_create(stack: RunningStack) -> None:
     assert not plan_migrations(stack.settings).pending
 
 
-def test_all_listen_on_the_loopback_interface_only(stack: RunningStack) -> None:
-    listening = {
-        (connection.laddr.port, connection.laddr.ip)
-        for process in members(stack)
-        for connection in process.net_connections(kind="tcp")
-        if connection.status == psutil.CONN_LISTEN
-    }
+def test_every_socket_that_listens_is_on_the_loopback_interface_and_is_a_setting(stack: RunningStack) -> None:
+    found = listeners(members(stack))
+    assert not {one for one in found if not one.is_loopback}
     # Dagster's web interface is no component of the stack.
-    assert {port for port, _ in listening} >= set(stack.local.ports().values()) - {stack.local.ui_port}
-    assert {address for _, address in listening} <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    assert {one.port for one in found} == set(stack.local.ports().values()) - {stack.local.ui_port}
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_a_socket_that_others_could_reach_would_be_seen(kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, kind) as planted:
+        planted.bind(("0.0.0.0", 0))  # noqa: S104 - what must not be
+        if kind == socket.SOCK_STREAM:
+            planted.listen()
+        (found,) = [one for one in listeners([psutil.Process()]) if one.port == planted.getsockname()[1]]
+        assert not found.is_loopback
 
 
 def test_the_clock_ticks_once_a_second_one_second_ahead(stack: RunningStack) -> None:
@@ -102,7 +109,8 @@ def test_the_clock_ticks_once_a_second_one_second_ahead(stack: RunningStack) -> 
 
 
 def test_secrets_are_neither_in_command_lines_nor_in_logs_nor_readable_by_others(stack: RunningStack) -> None:
-    secrets = [CLICKHOUSE_PASSWORD, stack.settings.s3_secret_key.get_secret_value()]
+    keys = (stack.settings.s3_secret_key, stack.settings.s3_access_key)
+    secrets = [CLICKHOUSE_PASSWORD, *(key.get_secret_value() for key in keys)]
     for process in members(stack):
         command = " ".join(process.cmdline())
         assert not any(secret in command for secret in secrets), command

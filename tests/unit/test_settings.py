@@ -106,5 +106,29 @@ def test_a_name_that_is_no_setting_is_refused() -> None:
             parse_overrides([pair])
 
 
+def test_a_value_is_not_repeated_where_its_name_is_wrong() -> None:
+    with pytest.raises(SettingsError, match=r"got 'KAFKA_PASSWORD=...'"):
+        parse_overrides(["KAFKA_PASSWORD=s3cr3t"])
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        """password="s3'c\\\\r\\"3t/&" required""",  # Java's login configuration
+        """'password' = 's3''c\\r"3t/&'""",  # SQL
+        """'jaas' = 'password="s3''c\\\\r\\"3t/&"'""",  # the one in the other
+        """{"password": "s3'c\\\\r\\"3t/&"}""",
+        """https://user:s3%27c%5Cr%223t%2F%26@host""",
+        "Authorization: Basic dXNlcjpzMydjXHIiM3QvJg==",
+    ],
+)
+def test_a_secret_is_taken_out_however_it_is_quoted(printed: str) -> None:
+    quoted = "s3'c\\r\"3t/&"
+    settings = load_settings(schema_registry_username="user", schema_registry_password=quoted)
+    shown = settings.without_secrets(printed)
+    assert "**********" in shown
+    assert not {"3t", "dXNlcjpz"} & {shown[i : i + n] for n in (2, 8) for i in range(len(shown))}
+
+
 def test_the_idle_timeout_is_what_the_close_timeout_leaves() -> None:
     assert load_settings(bar_close_timeout_ms=7_000, max_out_of_orderness_ms=3_000).idle_timeout_ms == 4_000
