@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ta_pipeline.breakers import Breaker
 from ta_pipeline.monitoring.flink_source import FlinkStatus
-from ta_pipeline.monitoring.history import History
+from ta_pipeline.monitoring.history import KEPT_MS, History
 from ta_pipeline.monitoring.kafka_source import EXPIRING_SHARE
 from ta_pipeline.monitoring.reach_verdicts import TABLE_PATH_OFF
 from ta_pipeline.monitoring.snapshot import StatusSnapshot, Unreachable
@@ -49,8 +49,8 @@ def _breakers(name: str, breakers: Sequence[Breaker], snapshot: StatusSnapshot) 
     return Verdict(name, "bad", f"rows are not inserted: {told}{waiting}", figures, cause)
 
 
-def table_backlog(snapshot: StatusSnapshot, _history: History) -> Verdict:
-    """What the table job has not taken is still in the topics, and will not be gone soon. Never sleeps."""
+def table_backlog(snapshot: StatusSnapshot, history: History) -> Verdict:
+    """What the table job has not taken is still in the topics, and will not be gone soon; never sleeps."""
     name = "table_backlog"
     if snapshot.clickhouse is None:
         return Verdict(name, "ok", TABLE_PATH_OFF)
@@ -59,27 +59,29 @@ def table_backlog(snapshot: StatusSnapshot, _history: History) -> Verdict:
     unread = snapshot.kafka.unread
     if unread is None:
         return Verdict(name, "asleep", "the table job has committed no position yet")
-    lost = [one for one in unread if one.lost]
+    gaps = [one for one in unread if one.lost]
     expiring = [one for one in unread if one.is_expiring]
     figures = {
         "waiting": sum(one.waiting for one in unread),
-        "lost": sum(one.lost for one in unread),
+        "lost": max(sum(one.lost for one in unread), history.lost(KEPT_MS, snapshot.at_ms)),
         "expiring_partitions": len(expiring),
     }
-    if lost:
-        places = ", ".join(f"{one.topic}[{one.partition}] {one.committed:,} to {one.earliest - 1:,}" for one in lost)
+    if figures["lost"]:
+        offsets = ", ".join(f"{one.topic}[{one.partition}] {one.committed:,} to {one.earliest - 1:,}" for one in gaps)
         text = (
-            f"at most {figures['lost']:,} records left their topics before they were in ClickHouse: offsets {places}; "
-            "the table job goes on behind them, and `ta compute` gives them again from recordings of that time"
+            f"at most {figures['lost']:,} records left their topics before they were in ClickHouse"
+            f"{f' (offsets {offsets})' if offsets else ', in the last 10 min'}: the table job goes on behind them, and "
+            "`ta compute` gives them again from recordings of that time"
         )
         return Verdict(name, "bad", text, figures, ticks=AT_ONCE)
     if expiring:
-        places = ", ".join(f"{one.topic}[{one.partition}] from {one.committed:,}" for one in expiring)
+        offsets = ", ".join(f"{one.topic}[{one.partition}] from {one.committed:,}" for one in expiring)
         text = (
-            f"records that are not in ClickHouse have spent {EXPIRING_SHARE:.0%} of the time that their topic keeps "
-            f"them, and will be lost for the tables: {places}; bring ClickHouse back, or let the topic keep them longer"
+            f"records that are not in ClickHouse have spent {EXPIRING_SHARE:.0%} of the time that their topics keep "
+            f"them: {offsets}; after that they are lost for the tables: bring ClickHouse back, or let the topics keep "
+            "them longer"
         )
         return Verdict(name, "bad", text, figures, ticks=AT_ONCE)
     return Verdict(
-        name, "ok", f"at most {figures['waiting']:,} records wait for ClickHouse, all of them young", figures
+        name, "ok", f"at most {figures['waiting']:,} records wait for ClickHouse, none of them for long", figures
     )

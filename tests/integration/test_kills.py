@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
 
-from ta_pipeline.clickhouse import client_of
 from ta_pipeline.feed import send as feed
 from tests.jobs import (
     FAST,
@@ -25,12 +21,11 @@ from tests.jobs import (
 )
 from tests.proofs import Say, all_committed, require_equal, stopped_at_exit
 from tests.stack import Record, RunningStack, wait_for
+from tests.table_rows import in_clickhouse, newest, require_rows, seconds
 
 pytestmark = [pytest.mark.kills, pytest.mark.timeout(300, func_only=True)]
 
 RATE, SYMBOLS = 200, 4
-BAR_COLUMNS = ("o", "h", "l", "c", "v", "vwap", "count", "feed", "last_event_ts")
-SIGNAL_COLUMNS = ("c", "bars", "rsi14", "last_event_ts")
 LONGEST_SECONDS = 150
 AFTERWARDS_SECONDS = 10
 """The market goes on for so long after the recovery."""
@@ -47,7 +42,7 @@ def test_clickhouse_killed_while_rows_flow_has_every_final_record_once(stack: Ru
     own = settings.group_id.rpartition("-")[2]  # the tables are shared: symbols of the test's own
 
     def count(table: str = "ta_microbars_latest") -> int:
-        return len(_in_clickhouse(stack, table, own))
+        return len(in_clickhouse(stack, table, own))
 
     with running_job(stack, settings) as job, running_table_job(stack, settings) as table_job:
         market = simulated(SYMBOLS, RATE, 30, seed=11, start=time.time() + 1)
@@ -62,15 +57,14 @@ def test_clickhouse_killed_while_rows_flow_has_every_final_record_once(stack: Ru
             wait_for("rows flow again", lambda: count() > kept, 60)
             say(f"clickhouse: ready {back:.1f} s, first new row {time.time() - killed:.1f} s after kill -9")
             fed.result()
-        bars = _newest(all_committed(stack, settings, settings.bars_topic))
-        signals = _newest(all_committed(stack, settings, settings.signals_topic))
-        wait_for("the last bar is in ClickHouse", lambda: count() >= len(bars), 60)
-        wait_for("the last signal is in ClickHouse", lambda: count("ta_signals_latest") >= len(signals), 60)
-        for name, records, columns in (("ta_microbars", bars, BAR_COLUMNS), ("ta_signals", signals, SIGNAL_COLUMNS)):
-            assert _rows(_in_clickhouse(stack, f"{name}_latest", own), columns) == _rows(records, columns)
+        bars = all_committed(stack, settings, settings.bars_topic)
+        signals = all_committed(stack, settings, settings.signals_topic)
+        wait_for("the last bar is in ClickHouse", lambda: count() >= len(newest(bars)), 60)
+        wait_for("the last signal is in ClickHouse", lambda: count("ta_signals_latest") >= len(newest(signals)), 60)
+        require_rows(stack, own, bars, signals)
         (status,), (table_status,) = job.status(), table_job.status()
         say(
-            f"clickhouse: {len(bars)} bars once each, in {count('ta_microbars')} rows not merged yet; "
+            f"clickhouse: {len(newest(bars))} bars once each, in {count('ta_microbars')} rows not merged yet; "
             f"restarts of the table job: {table_status.restarts}; {table_status.exception or 'no exception'}"
         )
         assert (status.state, status.restarts) == ("RUNNING", 0)
@@ -118,29 +112,6 @@ def _emitted_after(epoch: float) -> Callable[[Sequence[Record]], bool]:
     """The newest record was emitted after `epoch`, so it cannot have been committed before."""
 
     def holds(records: Sequence[Record]) -> bool:
-        return bool(records) and _seconds(orjson.loads(records[-1].value)["ingest_ts"]) > epoch
+        return bool(records) and seconds(orjson.loads(records[-1].value)["ingest_ts"]) > epoch
 
     return holds
-
-
-def _newest(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The newest revision of each key."""
-    ordered = sorted(records, key=lambda record: (record["revision"], record["ingest_ts"]))
-    return list({(record["symbol"], record["event_ts"], record["seq"]): record for record in ordered}.values())
-
-
-def _in_clickhouse(stack: RunningStack, table: str, own: str) -> list[dict[str, Any]]:
-    """The rows of the test's symbols in a table or view."""
-    query = "SELECT * FROM torghut.{table:Identifier} WHERE endsWith(symbol, {own:String})"
-    with closing(client_of(stack.settings)) as client:
-        return list(client.query(query, parameters={"table": table, "own": own}).named_results())
-
-
-def _rows(records: Iterable[dict[str, Any]], columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
-    """Key, revision, times and `columns` of records or rows, in the order of the key."""
-    names = ("symbol", "event_ts", "seq", "revision", "ingest_ts", *columns)
-    return sorted(tuple(_seconds(record[n]) if n.endswith("_ts") else record[n] for n in names) for record in records)
-
-
-def _seconds(instant: str | datetime) -> float:
-    return (datetime.fromisoformat(instant) if isinstance(instant, str) else instant).timestamp()
