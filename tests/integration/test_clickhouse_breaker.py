@@ -28,6 +28,7 @@ from ta_pipeline.monitoring.kafka_source import KafkaStatus, Unread
 from ta_pipeline.monitoring.snapshot import StatusSnapshot, take_snapshot
 from ta_pipeline.monitoring.verdicts import Verdict
 from ta_pipeline.platform import Platform
+from ta_pipeline.preflight import CLICKHOUSE_SECONDS, problems
 from ta_pipeline.settings import Settings
 from tests.jobs import FAST, Message, expected, on_time, running_job, running_table_job, simulated
 from tests.outages import await_ready, full, held_down, small_disk, standing_still
@@ -115,6 +116,9 @@ def test_a_table_job_that_waits_for_a_hung_clickhouse_ends_at_once_and_leaves_th
     """A task that does not end within 180 s ends its TaskManager, and with it the Kafka path."""
     with running_market(stack, SHORT) as market, _standing_still(stack):
         await_open(market)
+        asked = time.time()
+        assert problems(market.settings) == []
+        assert time.time() - asked < 2 * CLICKHOUSE_SECONDS
         before, asked = stack.process("taskmanager").pid, time.time()
         market.table_job.cancel()
         say(f"clickhouse hung: the table job ended {time.time() - asked:.1f} s after it was cancelled")
@@ -132,6 +136,7 @@ def test_a_table_job_may_be_deployed_while_clickhouse_is_away_and_goes_on_when_i
     with running_market(stack, SHORT) as market:
         with _held_down(stack):
             await_open(market)
+            assert problems(market.settings) == []
             market.table_job.cancel()
             deployed = market.table_job.deploy()
             say(f"clickhouse away: the table job was deployed in {deployed.seconds:.1f} s")
