@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from ta_pipeline.figures import duration
 from ta_pipeline.flink_answers import TaskMetric, Vertex
 from ta_pipeline.flink_rest import FlinkRest
+from ta_pipeline.settings import Settings
 
 STATES = ("closed", "half-open", "open")
 """By the number in the metric `breaker.state`."""
+TIMEOUT_SECONDS = 1.0
 _GROUP = ".breaker."
 _FIGURES = ("state", "sinceMillis", "opened", "tried", "closed", "failedInserts", "waitingRows")
 METRICS = tuple(_GROUP + name for name in _FIGURES)
@@ -115,6 +117,18 @@ def ask_breakers(rest: FlinkRest, job_id: str) -> tuple[Breaker, ...]:
     """
     tasks = rest.vertices(job_id)
     return breakers_of(rest.task_metrics(job_id, tasks, METRICS), last_errors(rest, job_id, tasks))
+
+
+def waiting(settings: Settings, now_ms: int) -> str | None:
+    """What the table job waits for behind its breakers, for a person; None: nothing, or it does not run.
+
+    Raises:
+        FlinkError: nothing was heard.
+    """
+    rest = FlinkRest(settings.flink_rest_url, TIMEOUT_SECONDS)
+    jobs = [job for job in rest.jobs() if job.name == f"{settings.k8s_deployment}-table" and not job.is_ended]
+    parked = [one for one in ask_breakers(rest, jobs[0].id) if not one.is_closed] if jobs else []
+    return "; ".join(one.text(now_ms) for one in parked) or None
 
 
 def _table(owner: str) -> str:

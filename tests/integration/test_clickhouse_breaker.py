@@ -17,7 +17,7 @@ import requests
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
 
-from ta_pipeline.breakers import Breaker, ask_breakers
+from ta_pipeline.breakers import Breaker, ask_breakers, waiting
 from ta_pipeline.feed import FeedReport
 from ta_pipeline.feed import send as feed
 from ta_pipeline.flink_rest import FlinkRest
@@ -187,12 +187,14 @@ def prove(stack: RunningStack, tmp_path: Path, say: Say, outage: Outage) -> None
             await_open(market)
             opened = time.time() - begun
             seen, verdicts = market.watched(outage.seconds)
+            shown = waiting(market.settings, time.time_ns() // 1_000_000) or ""
         ended = time.time()
         assert {"open"} <= seen.keys() <= {"open", "half-open"}
         assert {one.state for one in verdicts} == {"bad"}
         assert {one.caused_by for one in verdicts} == {outage.cause}
         assert all(outage.error in one.message for one in verdicts)
         assert "records wait in the topics" in verdicts[-1].message
+        assert all(f"{table} is " in shown for table in ("ta_microbars", "ta_signals"))
         await_closed(stack, market)
         closed = time.time() - ended
         market.stop.set()
