@@ -106,7 +106,7 @@ def last_errors(rest: FlinkRest, job_id: str, tasks: Iterable[Vertex]) -> dict[s
     """
     texts = rest.task_texts(job_id, tasks, _LAST_ERROR)
     # "0.ta_microbars_sink__Writer.breaker.lastError": the subtask stands in front.
-    return {_table(name.partition(".")[2]): text for name, text in sorted(texts.items()) if text}
+    return {_table(name.partition(".")[2].partition(_GROUP)[0]): text for name, text in sorted(texts.items()) if text}
 
 
 def ask_breakers(rest: FlinkRest, job_id: str) -> tuple[Breaker, ...]:
