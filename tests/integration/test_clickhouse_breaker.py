@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
 
 from ta_pipeline.breakers import Breaker, ask_breakers, waiting
+from ta_pipeline.clickhouse import client_of
 from ta_pipeline.feed import FeedReport
 from ta_pipeline.feed import send as feed
 from ta_pipeline.flink_rest import FlinkRest
@@ -82,6 +83,20 @@ def _standing_still(stack: RunningStack) -> AbstractContextManager[None]:
     return standing_still(stack, "clickhouse")
 
 
+@contextmanager
+def _renamed(stack: RunningStack) -> Iterator[None]:
+    """The tables are not there, though ClickHouse is."""
+    tables = ("ta_microbars", "ta_signals")
+    with closing(client_of(stack.settings)) as client:
+        for table in tables:
+            client.command(f"RENAME TABLE torghut.{table} TO torghut.{table}_elsewhere")
+        try:
+            yield
+        finally:
+            for table in tables:
+                client.command(f"RENAME TABLE torghut.{table}_elsewhere TO torghut.{table}")
+
+
 def test_clickhouse_is_away_and_then_every_row_is_there_once(stack: RunningStack, tmp_path: Path, say: Say) -> None:
     prove(stack, tmp_path, say, Outage("away", _held_down, 5))
 
@@ -99,6 +114,13 @@ def test_the_disk_of_clickhouse_is_full_and_then_every_row_is_there_once(
         # It answers, so nothing else explains the breaker.
         outage = Outage("full", lambda _stack: full(disk), 60, cause="", error="No space left")
         prove(stack, tmp_path, say, outage)
+
+
+@pytest.mark.faults
+def test_clickhouse_refuses_rows_and_then_every_row_is_there_once(
+    stack: RunningStack, tmp_path: Path, say: Say
+) -> None:
+    prove(stack, tmp_path, say, Outage("refusing", _renamed, 20, error="UNKNOWN_TABLE"))
 
 
 @pytest.mark.faults

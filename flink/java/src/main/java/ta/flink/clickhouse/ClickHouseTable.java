@@ -10,11 +10,14 @@ import org.apache.flink.connector.jdbc.datasource.connections.SimpleJdbcConnecti
 import org.apache.flink.connector.jdbc.internal.executor.TableSimpleStatementExecutor;
 import org.apache.flink.connector.jdbc.statement.FieldNamedPreparedStatement;
 import org.apache.flink.table.data.RowData;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** One table and the connection to it, which is made by the first insert and made anew after one that failed. */
 final class ClickHouseTable implements Serializable {
 
     private static final long serialVersionUID = 1L;
+    private static final Logger LOG = LoggerFactory.getLogger(ClickHouseTable.class);
 
     private final JdbcConnectionOptions options;
     private final String name;
@@ -62,12 +65,18 @@ final class ClickHouseTable implements Serializable {
         statement = executor;
     }
 
-    /** Forget the connection; the next insert makes another one. */
+    /**
+     * Forget the connection; the next insert makes another one. Throws nothing: an exception while a failed task is
+     * cleaned up ends the TaskManager.
+     */
     void disconnect() {
         statement = null;
         if (connections != null) {
-            // It logs what it cannot close.
-            connections.closeConnection();
+            try {
+                connections.closeConnection();
+            } catch (RuntimeException error) {
+                LOG.warn("the connection of {} could not be closed: {}", name, error.toString());
+            }
             connections = null;
         }
     }
