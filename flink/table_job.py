@@ -2,16 +2,17 @@
 
     ta.bars.1s.v1, ta.signals.v1  (read_committed)  ->  torghut.ta_microbars, torghut.ta_signals
 
-Its own job, so that a ClickHouse which is down or full stops nothing else: this one fails, waits and tries again from
-its last checkpoint, which is the backfill. Rows are written at least once; the tables keep one per key
-(docs/decisions/0004-clickhouse-through-jdbc-in-its-own-job.md).
+Its own job, so that a ClickHouse which is down, full or hangs stops nothing else. Its sink waits behind a breaker
+while rows cannot be inserted (flink/java, ta.flink.clickhouse): the job stays RUNNING, its position in the topics
+stands still, and going on from there is the backfill. Rows are written at least once; the tables keep one per key
+(docs/decisions/0004-clickhouse-through-jdbc-in-its-own-job.md, 0014-the-table-path-waits-behind-a-breaker.md).
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from pyflink.datastream import StreamExecutionEnvironment
 
@@ -22,6 +23,8 @@ from flink.uids import set_uids
 from ta_pipeline.settings import Settings, load_settings, parse_overrides
 
 DATABASE = "torghut"
+ANY_NUMBER = 2**31 - 1
+"""While the sink waits no checkpoint completes, for as long as it takes."""
 
 
 def _time(column: str) -> str:
@@ -78,6 +81,7 @@ def build(settings: Settings) -> StreamExecutionEnvironment:
             "checkpoint_dir": f"{settings.checkpoint_dir}/table",
             "k8s_deployment": job_name(settings),
             "restart_strategy": "exponential-delay",
+            "tolerable_failed_checkpoints": ANY_NUMBER,
         }
     )
     environment, tables = create_environment(own, bounded=False)
@@ -101,11 +105,19 @@ def job_name(settings: Settings) -> str:
 
 
 def jdbc_url(settings: Settings) -> str:
-    """`TA_CLICKHOUSE_URL` for the JDBC driver, with the connection timeout."""
+    """`TA_CLICKHOUSE_URL` for the JDBC driver, with its timeouts.
+
+    The driver waits for an answer for ever, and tries four times, unless it is told otherwise.
+    """
     url = urlsplit(settings.clickhouse_url)
     timeout_ms = settings.clickhouse_conn_timeout_seconds * 1_000
-    options = f"connection_timeout={timeout_ms}&ssl={'true' if url.scheme == 'https' else 'false'}"
-    return f"jdbc:ch:{url.scheme}://{url.netloc}/{DATABASE}?{options}"
+    options = {
+        "connection_timeout": timeout_ms,
+        "socket_timeout": timeout_ms,
+        "retry": 0,
+        "ssl": "true" if url.scheme == "https" else "false",
+    }
+    return f"jdbc:ch:{url.scheme}://{url.netloc}/{DATABASE}?{urlencode(options)}"
 
 
 def _source(settings: Settings, output: Output) -> str:
@@ -126,15 +138,15 @@ def _source(settings: Settings, output: Output) -> str:
 def _sink(settings: Settings, table: str, columns: Mapping[str, tuple[str, str]]) -> str:
     declared = ", ".join(f"`{name}` {kind}" for name, (kind, _) in columns.items())
     options = {
-        "connector": "jdbc",
+        "connector": "clickhouse",
         "url": jdbc_url(settings),
         "table-name": table,
         "username": settings.clickhouse_username,
         "password": settings.clickhouse_password.get_secret_value(),
-        "sink.buffer-flush.max-rows": str(settings.clickhouse_batch_size),
-        "sink.buffer-flush.interval": f"{settings.clickhouse_flush_ms} ms",
-        "sink.max-retries": str(settings.clickhouse_max_retries),
-        "connection.max-retry-timeout": f"{settings.clickhouse_conn_timeout_seconds} s",
+        "batch.rows": str(settings.clickhouse_batch_size),
+        "batch.interval": f"{settings.clickhouse_flush_ms} ms",
+        "breaker.attempts": str(1 + settings.clickhouse_max_retries),
+        "breaker.wait": f"{settings.clickhouse_breaker_wait_seconds} s",
     }
     return f"CREATE TEMPORARY TABLE {table} ({declared}) WITH ({with_clause(options)})"
 

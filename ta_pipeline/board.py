@@ -124,6 +124,7 @@ class Board:
         self.now_ms = started_ms
         self.title = title
         self.trouble: str | None = None
+        self.tables: str | None = None
         self.live, self.final, self.minutes = PathState(), PathState(), PathState()
         self.bars = 0
         self.revised_bars = 0

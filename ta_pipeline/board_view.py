@@ -68,6 +68,8 @@ def _totals(board: Board, width: int) -> list[RenderableType]:
     lines.append(_counters(board, width))
     if board.trouble:
         lines.append(Text(f"Kafka: {board.trouble}; waiting for it", "bold red", no_wrap=True, overflow="ellipsis"))
+    if board.tables:
+        lines.append(Text(f"ClickHouse: {board.tables}", "bold red", no_wrap=True, overflow="ellipsis"))
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from ta_pipeline.breakers import ask_breakers
 from ta_pipeline.compute import compute as compute_recordings
 from ta_pipeline.errors import TaError
 from ta_pipeline.flink_rest import FlinkRest
@@ -85,6 +88,8 @@ def status() -> None:
         for line in found:
             table.add_row(*_cells(line))
         console.print(table)
+        for line in found:
+            _print_breakers(platform.settings, line)
         if found:
             console.print(_counters(platform.settings, found[0].job_id))
     except TaError as error:
@@ -129,6 +134,13 @@ def _cells(line: JobStatus) -> tuple[str, ...]:
         age,
         line.exception or "",
     )
+
+
+def _print_breakers(settings: Settings, line: JobStatus) -> None:
+    """What stands between the table job and ClickHouse; nothing for the other job."""
+    for breaker in ask_breakers(FlinkRest(settings.flink_rest_url), line.job_id):
+        text = Text(breaker.text(time.time_ns() // 1_000_000), "green" if breaker.is_closed else "red")
+        console.print(Text("breaker: ").append(text), soft_wrap=True)
 
 
 def _counters(settings: Settings, job_id: str) -> Table:

@@ -22,9 +22,10 @@ from urllib.parse import urlsplit
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError as DriverError
+from clickhouse_connect.driver.exceptions import OperationalError
 
 from ta_pipeline.clickhouse_ddl import ALLOWED, is_repeatable
-from ta_pipeline.errors import ClickHouseError
+from ta_pipeline.errors import ClickHouseError, ClickHouseNoAnswerError
 from ta_pipeline.settings import Settings
 
 DIRECTORY = Path(__file__).resolve().parents[1] / "schema" / "clickhouse"
@@ -103,7 +104,7 @@ def client_of(settings: Settings, timeout_seconds: int | None = None) -> Client:
             autogenerate_session_id=False,
         )
     except DriverError as error:
-        raise ClickHouseError(
+        raise _kind_of(error)(
             f"ClickHouse at {settings.clickhouse_url} (TA_CLICKHOUSE_URL), user {settings.clickhouse_username!r}: "
             f"{_first_line(settings, error)}{_advice(error)}"
         ) from None
@@ -161,15 +162,23 @@ def require_repeatable(migrations: Iterable[Migration]) -> None:
                 )
 
 
-def plan_migrations(settings: Settings, database: str = DATABASE) -> MigrationPlan:
+def plan_migrations(
+    settings: Settings, database: str = DATABASE, *, timeout_seconds: int | None = None
+) -> MigrationPlan:
     """What `apply_migrations` would do to `database` now.
 
+    Args:
+        settings: where ClickHouse is.
+        database: its database.
+        timeout_seconds: as of `client_of`.
+
     Raises:
-        ClickHouseError: ClickHouse refuses or does not answer; the files do not fit what was applied; or one that is
+        ClickHouseNoAnswerError: ClickHouse does not answer.
+        ClickHouseError: ClickHouse refuses; the files do not fit what was applied; or one that is
             pending has a statement that is not repeatable.
     """
     name = _checked(database)
-    with closing(client_of(settings)) as client:
+    with closing(client_of(settings, timeout_seconds=timeout_seconds)) as client:
         return _found(settings, client, name)
 
 
@@ -259,7 +268,12 @@ def _asking(settings: Settings, what: str) -> Iterator[None]:
     try:
         yield
     except DriverError as error:
-        raise ClickHouseError(f"{what} failed at {settings.clickhouse_url}: {_first_line(settings, error)}") from None
+        raise _kind_of(error)(f"{what} failed at {settings.clickhouse_url}: {_first_line(settings, error)}") from None
+
+
+def _kind_of(error: DriverError) -> type[ClickHouseError]:
+    """A refusal, or no answer: what the driver could not send, or did not hear in time."""
+    return ClickHouseNoAnswerError if isinstance(error, OperationalError) else ClickHouseError
 
 
 def _checked(database: str) -> str:

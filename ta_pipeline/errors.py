@@ -11,6 +11,7 @@
     ├── KafkaSetupError      a topic is missing or is declared otherwise than it is
     ├── SchemaError          the registry refused a schema, or could not be asked
     ├── ClickHouseError      a migration or a query failed
+    │   └── ClickHouseNoAnswerError
     ├── FlinkError           the Flink REST API refused, failed, or reported a failed job
     │   ├── FlinkNoAnswerError
     │   ├── FlinkNotFoundError   Flink does not know the job, or not yet
@@ -80,6 +81,10 @@ class FlinkError(TaError):
 
 class NoAnswerError(TaError):
     """A component did not answer, or has not yet done what was asked for: nothing is known of it. Ask again."""
+
+
+class ClickHouseNoAnswerError(ClickHouseError, NoAnswerError):
+    """ClickHouse did not answer, or not in time."""
 
 
 class FlinkNoAnswerError(FlinkError, NoAnswerError):

@@ -197,6 +197,15 @@ class FlinkRest:
             found += [TaskMetric(task.name, item["id"], *(float(item[key]) for key in _TOTALS)) for item in answer]
         return found
 
+    def task_texts(self, job_id: str, tasks: Iterable[Vertex], suffix: str) -> dict[str, str]:
+        """Metrics that are texts, by name with the number of the subtask in front: `0.sink.breaker.lastError`."""
+        found: dict[str, str] = {}
+        for task in tasks:
+            path = f"/jobs/{job_id}/vertices/{task.id}/metrics"
+            names = [item["id"] for item in self._get(path) if item["id"].endswith(suffix)]
+            found |= {item["id"]: str(item["value"]) for item in self._get(path, get=",".join(names))} if names else {}
+        return found
+
     def _sums(self, job_id: str, label: Callable[[str], str | None]) -> dict[str, float]:
         """Sums over tasks and subtasks of every metric that has a label, by label."""
         sums: dict[str, float] = {}

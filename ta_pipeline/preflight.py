@@ -6,12 +6,15 @@ Each check gives problems as text; the command line refuses to start, and asset 
 from __future__ import annotations
 
 from ta_pipeline.clickhouse import plan_migrations
+from ta_pipeline.errors import ClickHouseNoAnswerError
 from ta_pipeline.kafka_admin import broker_config, declared_topics, live_topics, plan_topics
 from ta_pipeline.s3 import object_exists, s3_client
 from ta_pipeline.settings import Settings
 
 _S3 = ("s3://", "s3a://", "s3n://")
 MAX_TIMEOUT = "transaction.max.timeout.ms"
+CLICKHOUSE_SECONDS = 5
+"""The job is not kept waiting for a ClickHouse that hangs."""
 
 
 def problems(settings: Settings) -> list[str]:
@@ -19,11 +22,16 @@ def problems(settings: Settings) -> list[str]:
 
     Raises:
         KafkaSetupError: the broker cannot be reached.
-        ClickHouseError: ClickHouse is configured and cannot be reached.
+        ClickHouseError: ClickHouse refuses what is asked of it.
         S3Error: S3 refuses, or cannot be reached.
     """
     require_store(settings)
-    return [*topic_problems(settings), *transaction_problems(settings), *table_problems(settings)]
+    try:
+        tables = table_problems(settings, CLICKHOUSE_SECONDS)
+    except ClickHouseNoAnswerError:
+        # The table job waits for it; the Kafka path does without.
+        tables = []
+    return [*topic_problems(settings), *transaction_problems(settings), *tables]
 
 
 def require_store(settings: Settings) -> None:
@@ -57,11 +65,20 @@ def transaction_problems(settings: Settings) -> list[str]:
     ]
 
 
-def table_problems(settings: Settings) -> list[str]:
-    """Migrations that were not applied; none when there is no ClickHouse."""
+def table_problems(settings: Settings, timeout_seconds: int | None = None) -> list[str]:
+    """Migrations that were not applied; none when there is no ClickHouse.
+
+    Args:
+        settings: where it is.
+        timeout_seconds: longest wait for its answer; default: the driver's.
+
+    Raises:
+        ClickHouseNoAnswerError: it does not answer.
+        ClickHouseError: it refuses.
+    """
     if not settings.clickhouse_url:
         return []
     return [
         f"migration {migration.number:04d}_{migration.name} was not applied to ClickHouse"
-        for migration in plan_migrations(settings).pending
+        for migration in plan_migrations(settings, timeout_seconds=timeout_seconds).pending
     ]

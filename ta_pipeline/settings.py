@@ -149,8 +149,14 @@ class Settings(BaseSettings):
     clickhouse_password: SecretStr = Field(SecretStr(""), description="ClickHouse password")
     clickhouse_batch_size: int = Field(500, ge=1, description="rows in one insert")
     clickhouse_flush_ms: int = Field(1_000, ge=1, description="longest wait of a row for its batch")
-    clickhouse_max_retries: int = Field(3, ge=0, description="retries of one insert")
-    clickhouse_conn_timeout_seconds: int = Field(30, ge=1, description="connection timeout")
+    clickhouse_max_retries: int = Field(3, ge=0, description="retries of one insert, before the breaker opens")
+    clickhouse_breaker_wait_seconds: int = Field(
+        30, ge=1, description="longest wait between two attempts while the breaker is open; it begins with 1 s"
+    )
+    # Flink ends a TaskManager with a task that does not end within 180 s of its cancellation.
+    clickhouse_conn_timeout_seconds: int = Field(
+        30, ge=1, le=60, description="longest wait for a connection, and for an answer; 1 to 60"
+    )
 
     # runtime
     runtime: Literal["local", "kubernetes"] = Field("local", description="where the job runs")

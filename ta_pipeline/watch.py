@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 from rich.console import Console
@@ -12,12 +13,15 @@ from rich.live import Live
 
 from ta_pipeline.board import Board
 from ta_pipeline.board_view import render
+from ta_pipeline.breakers import waiting
 from ta_pipeline.decode import OutputDecoder
-from ta_pipeline.errors import BadRecordError
+from ta_pipeline.errors import BadRecordError, FlinkError
 from ta_pipeline.readers import Arrival, Arrivals, final_reader, live_reader
 from ta_pipeline.settings import Settings
 
 REFRESH_SECONDS = 0.25
+TABLES_SECONDS = 3.0
+"""How often Flink is asked whether the table job waits for ClickHouse; it answers with figures of up to 2 s ago."""
 PLAIN_REFRESH_SECONDS = 10.0
 """Where the console is not a terminal (a log file), the picture is printed this often."""
 
@@ -53,7 +57,10 @@ def watch(
     ):
         board = Board(_now_ms(), symbols or (), settings.kafka_bootstrap)
         begin = time.monotonic()
-        with _Picture(board, console) as picture:
+        ended = threading.Event()
+        if settings.clickhouse_url:
+            threading.Thread(target=_watch_tables, args=(settings, board, ended), name="tables", daemon=True).start()
+        with _Picture(board, console) as picture, _set_at_exit(ended):
             while not stop.is_set() and (seconds is None or time.monotonic() - begin < seconds):
                 next_draw = time.monotonic() + REFRESH_SECONDS
                 while (left := next_draw - time.monotonic()) > 0 and not stop.is_set():
@@ -61,6 +68,21 @@ def watch(
                 board.trouble = arrivals.trouble
                 picture.draw()
     return board
+
+
+def _watch_tables(settings: Settings, board: Board, ended: threading.Event) -> None:
+    """Keep `board.tables` up to date; what Flink does not tell is not shown."""
+    while not ended.wait(TABLES_SECONDS):
+        with contextlib.suppress(FlinkError):
+            board.tables = waiting(settings, _now_ms())
+
+
+@contextlib.contextmanager
+def _set_at_exit(event: threading.Event) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        event.set()
 
 
 def take(board: Board, decoder: OutputDecoder, arrivals: Sequence[Arrival]) -> None:

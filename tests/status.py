@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from ta_pipeline.breakers import Breaker
 from ta_pipeline.flink_answers import Checkpoints, Failure, JobSummary
 from ta_pipeline.latency import LatencySummary
 from ta_pipeline.monitoring.flink_source import Backpressured, FlinkStatus, JobFigures
-from ta_pipeline.monitoring.kafka_source import KafkaStatus, PartitionEnd
+from ta_pipeline.monitoring.kafka_source import KafkaStatus, PartitionEnd, Unread
 from ta_pipeline.monitoring.snapshot import StatusSnapshot, Unreachable
 from ta_pipeline.monitoring.store_sources import ClickHouseStatus, ProbeStatus, Seen, StoreStatus
 from ta_pipeline.probe_window import PATHS, Counts, JobBeat
@@ -49,8 +50,14 @@ def job(name: str = JOB, **changes: Any) -> JobFigures:
         watermark_ms=NOW_MS - 2_200,
         backpressure=Backpressured("signals", 0.01),
         failed_commits=0,
+        breakers=() if name == JOB else (breaker("ta_microbars"), breaker("ta_signals")),
     )
     return dataclasses.replace(found, **changes)
+
+
+def breaker(table: str, **changes: Any) -> Breaker:
+    """Closed since the job began."""
+    return dataclasses.replace(Breaker(table, "closed", NOW_MS - 3_600_000, 0, 0, 0, 0, 3), **changes)
 
 
 def checkpoints(**changes: Any) -> Checkpoints:
@@ -91,7 +98,12 @@ def store(newest: Revision | None, current: Revision | None = None) -> StoreStat
 def kafka(**changes: Any) -> KafkaStatus:
     """Trades come."""
     ends = (PartitionEnd("ta.bars.1s.v1", 0, 100, 100, overdue=False),)
-    return dataclasses.replace(KafkaStatus((), ends, 30_000, NOW_MS - 100, 12), **changes)
+    return dataclasses.replace(KafkaStatus((), ends, 30_000, NOW_MS - 100, (unread(),)), **changes)
+
+
+def unread(**changes: Any) -> Unread:
+    """Twelve records are not in ClickHouse yet."""
+    return dataclasses.replace(Unread("ta.bars.1s.v1", 0, committed=88, earliest=0, end=100, expiring=40), **changes)
 
 
 def beat(**changes: Any) -> JobBeat:

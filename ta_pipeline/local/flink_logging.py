@@ -15,6 +15,10 @@ logger.kafka.name = org.apache.kafka
 logger.kafka.level = WARN
 logger.shaded_kafka.name = org.apache.flink.kafka.shaded.org.apache.kafka
 logger.shaded_kafka.level = WARN
+# It says when a reader was away for longer than its topic keeps records, and which ones it did not get.
+logger.kafka_reset.name = \
+org.apache.flink.kafka.shaded.org.apache.kafka.clients.consumer.internals.FetchCollector
+logger.kafka_reset.level = INFO
 logger.hadoop.name = org.apache.hadoop
 logger.hadoop.level = WARN
 # The Kafka sink's committer registers one metric twice, on every start of every sink.

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from ta_pipeline.breakers import ask_breakers
 from ta_pipeline.errors import DeployError, FlinkError, FlinkNoAnswerError, FlinkNotFoundError, StackError
 from ta_pipeline.flink_answers import ENDED, JobSummary
 from ta_pipeline.flink_rest import FlinkRest
@@ -49,6 +50,8 @@ class LocalRuntime:
         timeout_seconds: from the submission to the first completed checkpoint.
         local: where the cluster's configuration lies.
         code: the folder with `flink/` and `ta_pipeline/` that runs; a release of it is made.
+        may_wait: the job has breakers, and one that waits behind them is deployed: its first checkpoint is when what it
+            waits for is back.
     """
 
     def __init__(
@@ -62,7 +65,9 @@ class LocalRuntime:
         timeout_seconds: float = 120.0,
         local: LocalSettings | None = None,
         code: Path = REPOSITORY,
+        may_wait: bool = False,
     ) -> None:
+        self._may_wait = may_wait
         self._settings = settings
         self._environment = dict(environment)
         self._program = program
@@ -98,7 +103,7 @@ class LocalRuntime:
         allow_non_restored: bool = False,
         report: Report = lambda _text: None,
     ) -> Deployment:
-        """Submit the job and return when it is RUNNING with a completed checkpoint.
+        """Submit the job and return when it is RUNNING with a completed checkpoint, or waits behind a breaker.
 
         Args:
             restore_from: a savepoint or retained checkpoint.
@@ -276,7 +281,7 @@ class LocalRuntime:
     def await_checkpoint(
         self, job_id: str, report: Report = lambda _text: None, timeout_seconds: float | None = None
     ) -> None:
-        """Return when the job is RUNNING with a completed checkpoint.
+        """Return when the job is RUNNING with a completed checkpoint, or waits behind a breaker.
 
         Args:
             job_id: the job.
@@ -320,7 +325,7 @@ class LocalRuntime:
         if state == _INITIALIZING:
             return "restoring the state"
         done = self._rest.checkpoints(job_id).completed
-        if state == "RUNNING" and done > 0:
+        if state == "RUNNING" and (done > 0 or self._waits(job_id)):
             return None
         exception = self._exception(job_id)
         if state in ENDED:
@@ -334,6 +339,10 @@ class LocalRuntime:
         """The newest failure, and what to do about it where that is known."""
         exception = self._rest.exception(job_id)
         return None if exception is None else explained(self._settings, exception)
+
+    def _waits(self, job_id: str) -> bool:
+        """Behind a breaker, as it cannot insert what it reads."""
+        return self._may_wait and any(one.failed_inserts for one in ask_breakers(self._rest, job_id))
 
     def _status(self, job: JobSummary) -> JobStatus:
         now_ms = time.time() * 1_000
@@ -361,7 +370,9 @@ def table_runtime(
 ) -> LocalRuntime:
     """The runtime of the table job (flink/table_job.py), which runs beside the job when ClickHouse is configured."""
     name = f"{settings.k8s_deployment}-table"
-    return LocalRuntime(settings, environment, program="flink/table_job.py", name=name, local=local, code=code)
+    return LocalRuntime(
+        settings, environment, program="flink/table_job.py", name=name, local=local, code=code, may_wait=True
+    )
 
 
 def drill_runtime(

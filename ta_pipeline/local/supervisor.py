@@ -111,6 +111,18 @@ class Supervisor:
             if "ALREADY_STARTED" not in fault.faultString:
                 raise StackError(f"{name} could not be started: {fault.faultString}") from None
 
+    def stop_process(self, name: str) -> None:
+        """Stop one component, and do not start it again; one that does not run is fine.
+
+        Raises:
+            StackError: supervisord could not stop it.
+        """
+        try:
+            self._call("stopProcess", name)
+        except xmlrpc.client.Fault as fault:
+            if "NOT_RUNNING" not in fault.faultString:
+                raise StackError(f"{name} could not be stopped: {fault.faultString}") from None
+
     def restart_process(self, name: str) -> None:
         """Stop one component and start it again; does not wait until it is ready.
 

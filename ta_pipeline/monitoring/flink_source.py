@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ta_pipeline.breakers import METRICS, Breaker, breakers_of, last_errors
 from ta_pipeline.flink_answers import Checkpoints, Failure, JobSummary, TaskMetric
 from ta_pipeline.flink_rest import FlinkRest
 from ta_pipeline.settings import Settings
@@ -49,6 +50,8 @@ class JobFigures:
     """None until Flink has measured it."""
     failed_commits: int
     """Transactions whose commit failed, since the job's last (re)start."""
+    breakers: tuple[Breaker, ...] = ()
+    """Of the table job: one for each table; empty until its tasks have told."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,10 @@ def _figures(rest: FlinkRest, job: JobSummary) -> JobFigures:
     tasks = rest.vertices(job.id)
     checkpointing = rest.checkpoint_config(job.id)
     checkpoints, failures, settings = rest.checkpoints(job.id), rest.failures(job.id), rest.settings(job.id)
-    metrics = rest.task_metrics(job.id, tasks, (_WATERMARK, _BACKPRESSURE, _FAILED_COMMITS))
+    metrics = rest.task_metrics(job.id, tasks, (_WATERMARK, _BACKPRESSURE, _FAILED_COMMITS, *METRICS))
+    breakers = breakers_of(metrics)
+    if not all(breaker.is_closed for breaker in breakers):
+        breakers = breakers_of(metrics, last_errors(rest, job.id, tasks))
     watermark = min((m.least for m in metrics if m.name.endswith(_WATERMARK)), default=_NEVER_MS)
     waiting = [metric for metric in metrics if metric.name.endswith(_BACKPRESSURE)]
     return JobFigures(
@@ -118,6 +124,7 @@ def _figures(rest: FlinkRest, job: JobSummary) -> JobFigures:
         watermark_ms=int(watermark) if watermark > _NEVER_MS else None,
         backpressure=_most(waiting),
         failed_commits=int(sum(metric.total for metric in metrics if metric.name.endswith(_FAILED_COMMITS))),
+        breakers=breakers,
     )
 
 

@@ -218,10 +218,13 @@ def tables_behind(snapshot: StatusSnapshot, _history: History) -> Verdict:
         for table, ms in behind.items()
     )
     flink = snapshot.flink
-    runs = isinstance(flink, FlinkStatus) and flink.table_job is not None and flink.table_job.state == "RUNNING"
+    job = flink.table_job if isinstance(flink, FlinkStatus) else None
     if max(behind.values()) > TABLES_BEHIND_MS:
         text = f"{told}; {duration(TABLES_BEHIND_MS)} are allowed{rows}"
-        return Verdict(name, "bad", text, figures, "" if runs else "table_job_state", LASTING)
+        cause = "table_job_state" if job is None or job.state != "RUNNING" else ""
+        if job is not None and any(not breaker.is_closed for breaker in job.breakers):
+            cause = cause or "clickhouse_breaker"
+        return Verdict(name, "bad", text, figures, cause, LASTING)
     return Verdict(name, "ok", told + rows, figures)
 
 

@@ -7,7 +7,7 @@ import re
 from ta_pipeline.monitoring.flink_source import FlinkStatus, JobFigures, job_name, table_job_name
 from ta_pipeline.monitoring.history import History
 from ta_pipeline.monitoring.reach_verdicts import TABLE_PATH_OFF
-from ta_pipeline.monitoring.snapshot import StatusSnapshot, Unreachable
+from ta_pipeline.monitoring.snapshot import StatusSnapshot
 from ta_pipeline.monitoring.store_sources import StoreStatus
 from ta_pipeline.monitoring.verdicts import (
     AT_ONCE,
@@ -93,22 +93,21 @@ def table_job_state(snapshot: StatusSnapshot, _history: History) -> Verdict:
         return Verdict(name, "ok", TABLE_PATH_OFF)
     if not isinstance(flink, FlinkStatus):
         return unreachable(name, flink)
-    # It fails and tries again for as long as ClickHouse is away: that is its way of waiting.
-    cause = "clickhouse_reachable" if isinstance(snapshot.clickhouse, Unreachable) else ""
+    # A ClickHouse that is away explains nothing here: the job waits for it, RUNNING, behind its breaker.
     job = flink.table_job
     if job is not None:
         figures: dict[str, Figure] = {"state": job.state, "restarts": job.restarts}
         if job.state == "RUNNING" or job.state in _STARTING:
             return Verdict(name, "ok", f"{job.name} ({job.id}) is {job.state}", figures)
         reason = f": {job.failures[0].cause}" if job.failures else ""
-        return Verdict(name, "bad", f"{job.name} ({job.id}) is {job.state}{reason}", figures, cause, ticks=LASTING)
+        return Verdict(name, "bad", f"{job.name} ({job.id}) is {job.state}{reason}", figures, ticks=LASTING)
     ended = next(iter(flink.named(table_job_name(snapshot.settings))), None)
     figures = {"state": ended.state if ended else "absent"}
     if flink.job is None:
         main = job_of(snapshot, name)
         return main if isinstance(main, Verdict) else Verdict(name, "asleep", "the job does not run", figures)
     does = f"is {ended.state}" if ended else "does not run"
-    return Verdict(name, "bad", f"{table_job_name(snapshot.settings)} {does}, but the job runs", figures, cause)
+    return Verdict(name, "bad", f"{table_job_name(snapshot.settings)} {does}, but the job runs", figures)
 
 
 def restarts(snapshot: StatusSnapshot, history: History) -> Verdict:

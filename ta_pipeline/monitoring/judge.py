@@ -33,15 +33,17 @@ from ta_pipeline.monitoring.reach_verdicts import (
     stable_offset,
 )
 from ta_pipeline.monitoring.snapshot import StatusSnapshot
+from ta_pipeline.monitoring.table_verdicts import clickhouse_breaker, table_backlog
 from ta_pipeline.monitoring.verdicts import Verdict
 
 Judge = Callable[[StatusSnapshot, History], Verdict]
 
 JUDGES: tuple[Judge, ...] = (
     flink_reachable, kafka_reachable, s3_reachable, clickhouse_reachable, probe_reachable,
-    job_state, table_job_state, settings_drift, restarts, backpressure,
+    job_state, table_job_state, clickhouse_breaker, settings_drift, restarts, backpressure,
     checkpoint_age, checkpoint_duration, checkpoint_stored, sink_transactions, stable_offset,
-    input_flow, watermark_lag, live_latency, final_latency, live_and_final, tables_behind,
+    input_flow, watermark_lag, live_latency, final_latency, live_and_final,
+    tables_behind, table_backlog,
 )  # fmt: skip
 
 QUESTIONS: Mapping[str, str] = MappingProxyType({one.__name__: inspect.getdoc(one) or "" for one in JUDGES})

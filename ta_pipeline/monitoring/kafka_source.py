@@ -11,6 +11,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaE
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from ta_pipeline.errors import KafkaSetupError
+from ta_pipeline.kafka_admin import declared_topics
 from ta_pipeline.kafka_config import ConfigValue
 from ta_pipeline.kafka_refusals import ask, client_with, require_visible
 from ta_pipeline.settings import Settings
@@ -19,6 +20,9 @@ TIMEOUT_SECONDS = 1.0
 OPEN_MARGIN_MS = 10_000
 """A transaction lives for a checkpoint interval, the checkpoint, and its commit; twice the interval and this is not
 that any more."""
+
+EXPIRING_SHARE = 0.75
+"""Of a record's retention: what is older, and not in the tables, is close to being lost for them."""
 
 Offsets = Mapping[TopicPartition, "Future[Any]"]
 
@@ -38,6 +42,37 @@ class PartitionEnd:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """What the table job has not committed yet of one partition of a final topic. All are offsets."""
+
+    topic: str
+    partition: int
+    committed: int
+    """Where the table job goes on."""
+    earliest: int
+    """The first record that the topic still has."""
+    end: int
+    """Last stable offset: what there is for it to read."""
+    expiring: int
+    """Records before this one have spent `EXPIRING_SHARE` of their retention."""
+
+    @property
+    def lost(self) -> int:
+        """Records, transaction markers among them, that the topic gave up before the table job had them."""
+        return max(0, self.earliest - self.committed)
+
+    @property
+    def waiting(self) -> int:
+        """Records, transaction markers among them, that it can still have."""
+        return max(0, self.end - max(self.committed, self.earliest))
+
+    @property
+    def is_expiring(self) -> bool:
+        """The oldest of them will be gone soon."""
+        return self.committed < min(self.expiring, self.end)
+
+
+@dataclass(frozen=True)
 class KafkaStatus:
     """What the broker says."""
 
@@ -48,9 +83,14 @@ class KafkaStatus:
     open_limit_ms: int
     newest_trade_ms: int | None
     """When the newest trade was written, epoch milliseconds; None: there is none."""
-    table_lag: int | None
-    """Records of the final topics that the table job has not committed yet, transaction markers among them; None: it
-    has committed nothing yet, or there is no table path."""
+    unread: tuple[Unread, ...] | None
+    """By the table job, of each partition of the final topics; None: it has committed nothing yet, or there is no table
+    path."""
+
+    @property
+    def table_lag(self) -> int | None:
+        """Records of the final topics that the table job has not committed yet, transaction markers among them."""
+        return None if self.unread is None else sum(one.waiting for one in self.unread)
 
 
 def ask_kafka(settings: Settings, now_ms: int) -> KafkaStatus:
@@ -77,13 +117,31 @@ def ask_kafka(settings: Settings, now_ms: int) -> KafkaStatus:
         ends = _offsets(admin, outputs, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         young = _offsets(admin, outputs, OffsetSpec.for_timestamp(now_ms - limit_ms))
         newest = _offsets(admin, trades, OffsetSpec.max_timestamp())  # type: ignore[no-untyped-call]
-        group = _group(admin, settings, present)
+        finals = _partitions(present, (settings.bars_topic, settings.signals_topic)) if settings.clickhouse_url else []
+        group = _group(admin, settings, finals)
+        earliest = _offsets(admin, finals, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        kept_ms = {topic.name: topic.retention_ms for topic in declared_topics(settings)}
+        expiring = {
+            place: future
+            for topic in sorted({place.topic for place in finals})
+            for place, future in _offsets(
+                admin,
+                [place for place in finals if place.topic == topic],
+                OffsetSpec.for_timestamp(now_ms - int(EXPIRING_SHARE * kept_ms[topic])),
+            ).items()
+        }
         found = [
             _end(place, _result(ends[place]).offset, _result(stable[place]).offset, _result(young[place]).offset)
             for place in outputs
         ]
         written = [_result(newest[place]).timestamp for place in trades]
-        lag = _lag(_result(group).topic_partitions, found) if group else None
+        unread = None
+        if group:
+            bounds = {
+                (place.topic, place.partition): (_result(earliest[place]).offset, _result(expiring[place]).offset)
+                for place in finals
+            }
+            unread = _unread(_result(group).topic_partitions, found, bounds)
     except KafkaException as error:
         raise KafkaSetupError(refusals.explain(error.args[0])) from None
     return KafkaStatus(
@@ -91,7 +149,7 @@ def ask_kafka(settings: Settings, now_ms: int) -> KafkaStatus:
         ends=tuple(found),
         open_limit_ms=limit_ms,
         newest_trade_ms=max((ms for ms in written if ms > 0), default=None),
-        table_lag=lag,
+        unread=unread,
     )
 
 
@@ -123,22 +181,32 @@ def _offsets(admin: AdminClient, places: list[TopicPartition], what: Any, *, com
     return dict(admin.list_offsets(dict.fromkeys(places, what), isolation_level=level, request_timeout=TIMEOUT_SECONDS))
 
 
-def _group(admin: AdminClient, settings: Settings, present: Mapping[str, Any]) -> Future[Any] | None:
+def _group(admin: AdminClient, settings: Settings, finals: list[TopicPartition]) -> Future[Any] | None:
     """Where the table job's group stands."""
-    finals = _partitions(present, (settings.bars_topic, settings.signals_topic))
-    if not settings.clickhouse_url or not finals:
+    if not finals:
         return None
     asked = [ConsumerGroupTopicPartitions(f"{settings.group_id}-table", finals)]
     (future,) = admin.list_consumer_group_offsets(asked, request_timeout=TIMEOUT_SECONDS).values()
     return future
 
 
-def _lag(committed: Iterable[TopicPartition], ends: Iterable[PartitionEnd]) -> int | None:
+def _unread(
+    committed: Iterable[TopicPartition],
+    ends: Iterable[PartitionEnd],
+    bounds: Mapping[tuple[str, int], tuple[int, int]],
+) -> tuple[Unread, ...] | None:
     stable = {(end.topic, end.partition): end.stable for end in ends}
     places = list(committed)
     if any(place.offset < 0 for place in places):
         return None
-    return sum(max(0, stable[place.topic, place.partition] - place.offset) for place in places)
+    found = []
+    for place in places:
+        key = (place.topic, place.partition)
+        earliest, first_younger = bounds[key]
+        # Negative: no record is younger.
+        expiring = first_younger if first_younger >= 0 else stable[key]
+        found.append(Unread(*key, place.offset, earliest, stable[key], expiring))
+    return tuple(found)
 
 
 def _result(future: Future[Any]) -> Any:

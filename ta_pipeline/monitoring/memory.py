@@ -13,7 +13,7 @@ from ta_pipeline.monitoring.history import History
 from ta_pipeline.monitoring.incidents import IncidentState
 from ta_pipeline.monitoring.verdicts import Verdict
 
-VERSION = 1
+VERSION = 2
 AGAIN_MS = 60_000
 """The numbers of a verdict that is not well, and of everything together, are told once a minute."""
 WELL_AGAIN_MS = 600_000

@@ -30,7 +30,7 @@ from tests.jobs import FAST, Message, decoded, on_time, running_job, running_tab
 from tests.messages import read_records
 from tests.proofs import Say, all_committed, quiet, require_equal
 from tests.stack import RunningStack, wait_for
-from tests.tables import in_clickhouse, newest, require_tables_equal
+from tests.table_rows import in_clickhouse, newest, require_rows
 
 RATE, SYMBOLS = 200, 4
 RECOVERY_SECONDS = 180.0
@@ -195,5 +195,5 @@ def _require_tables(stack: RunningStack, own: str, bars: list[Message], signals:
     tables = {"ta_microbars_latest": len(newest(bars)), "ta_signals_latest": len(newest(signals))}
     for table, wanted in tables.items():
         wait_for(f"{table} has every key", lambda: len(in_clickhouse(stack, table, own)) >= wanted, 120)  # noqa: B023
-    require_tables_equal(stack, own, bars, signals)
+    require_rows(stack, own, bars, signals)
     return sum(tables.values())

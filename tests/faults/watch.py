@@ -11,7 +11,7 @@ import orjson
 from ta_pipeline.readers import Arrivals, final_reader, live_reader
 from ta_pipeline.settings import Settings
 from tests.stack import wait_for
-from tests.tables import seconds
+from tests.table_rows import seconds
 
 COMMITTED, LIVE = "committed", "live"
 

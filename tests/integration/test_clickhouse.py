@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from ta_pipeline import clickhouse
 from ta_pipeline.clickhouse import Migration, apply_migrations, client_of, drop_database, plan_migrations
 from ta_pipeline.clickhouse_ddl import is_repeatable
-from ta_pipeline.errors import ClickHouseError
+from ta_pipeline.errors import ClickHouseError, ClickHouseNoAnswerError
 from ta_pipeline.local.clickhouse_codec import decode_blocks, encode_blocks
 from ta_pipeline.settings import Settings
 from tests.stack import CLICKHOUSE_PASSWORD, RunningStack
@@ -365,5 +365,5 @@ def contents(client: Client) -> dict[str, tuple[str, list[Any]]]:
 
 def test_nobody_there_is_an_error_that_names_the_address(stack: RunningStack) -> None:
     settings: Settings = stack.settings.model_copy(update={"clickhouse_url": "http://127.0.0.1:9"})
-    with pytest.raises(ClickHouseError, match=r"http://127\.0\.0\.1:9"):
+    with pytest.raises(ClickHouseNoAnswerError, match=r"http://127\.0\.0\.1:9"):
         client_of(settings)

@@ -21,7 +21,7 @@ from tests.jobs import (
 )
 from tests.proofs import Say, all_committed, require_equal, stopped_at_exit
 from tests.stack import Record, RunningStack, wait_for
-from tests.tables import in_clickhouse, newest, require_tables_equal, seconds
+from tests.table_rows import in_clickhouse, newest, require_rows, seconds
 
 pytestmark = [pytest.mark.kills, pytest.mark.timeout(300, func_only=True)]
 
@@ -57,14 +57,14 @@ def test_clickhouse_killed_while_rows_flow_has_every_final_record_once(stack: Ru
             wait_for("rows flow again", lambda: count() > kept, 60)
             say(f"clickhouse: ready {back:.1f} s, first new row {time.time() - killed:.1f} s after kill -9")
             fed.result()
-        bars = newest(all_committed(stack, settings, settings.bars_topic))
-        signals = newest(all_committed(stack, settings, settings.signals_topic))
-        wait_for("the last bar is in ClickHouse", lambda: count() >= len(bars), 60)
-        wait_for("the last signal is in ClickHouse", lambda: count("ta_signals_latest") >= len(signals), 60)
-        require_tables_equal(stack, own, bars, signals)
+        bars = all_committed(stack, settings, settings.bars_topic)
+        signals = all_committed(stack, settings, settings.signals_topic)
+        wait_for("the last bar is in ClickHouse", lambda: count() >= len(newest(bars)), 60)
+        wait_for("the last signal is in ClickHouse", lambda: count("ta_signals_latest") >= len(newest(signals)), 60)
+        require_rows(stack, own, bars, signals)
         (status,), (table_status,) = job.status(), table_job.status()
         say(
-            f"clickhouse: {len(bars)} bars once each, in {count('ta_microbars')} rows not merged yet; "
+            f"clickhouse: {len(newest(bars))} bars once each, in {count('ta_microbars')} rows not merged yet; "
             f"restarts of the table job: {table_status.restarts}; {table_status.exception or 'no exception'}"
         )
         assert (status.state, status.restarts) == ("RUNNING", 0)

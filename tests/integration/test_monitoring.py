@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import threading
 import time
 from collections.abc import Iterator, Set
@@ -37,6 +36,7 @@ from ta_pipeline.revisions import Revision, RevisionStore
 from ta_pipeline.settings import Settings
 from tests.commands import slow_imports
 from tests.jobs import beside, on_time, running_job, running_table_job, simulated
+from tests.outages import standing_still
 from tests.stack import RunningStack, variables_of, wait_for
 
 INTERVAL_MS = 2_000
@@ -75,20 +75,6 @@ class Watched:
 
     def unwell(self) -> dict[str, str]:
         return {verdict.name: verdict.message for verdict in self.look()[1].values() if verdict.state != "ok"}
-
-
-@contextmanager
-def _standing_still(stack: RunningStack, component: str) -> Iterator[None]:
-    """As on a machine that is paused: connections stay open, nothing answers."""
-    process = stack.process(component)
-    members = [process, *process.children(recursive=True)]
-    for member in members:
-        member.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for member in members:
-            member.send_signal(signal.SIGCONT)
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +199,7 @@ def test_a_component_that_stands_still_is_unreachable_and_nothing_is_taken_for_g
     watched: Watched, component: str, name: str
 ) -> None:
     _await_well(watched, but=REMEMBERED)
-    with _standing_still(watched.stack, component):
+    with standing_still(watched.stack, component):
         snapshot, verdicts = watched.look()
     print(f"with {component} standing still a snapshot took {snapshot.seconds:.2f} s")  # noqa: T201
     assert snapshot.seconds <= 2.0
@@ -234,7 +220,7 @@ def test_a_stalled_checkpoint_is_told_to_a_person_within_twice_the_interval_and_
         platform = dataclasses.replace(watched.platform, settings=settings)
         cursor = _tick(platform, instance, None)[0].cursor
         ticked = time.monotonic()
-        with _standing_still(watched.stack, "s3"):
+        with standing_still(watched.stack, "s3"):
             stalled = time.time()
             while not [alert for alert in posted if alert["name"] == "checkpoint_age"]:
                 assert time.time() - stalled <= 2 * INTERVAL_MS / 1_000 + 60

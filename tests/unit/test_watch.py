@@ -259,6 +259,12 @@ def test_a_broker_that_is_gone_is_said() -> None:
     assert any("Kafka: 1/1 brokers are down" in line for line in drawn(shown, 80))
 
 
+def test_tables_that_wait_for_clickhouse_are_said() -> None:
+    shown = market()
+    shown.tables = "ta_signals is open, for 5.0 min"
+    assert any("ClickHouse: ta_signals is open, for 5.0 min" in line for line in drawn(shown, 80))
+
+
 def test_a_warming_symbol_is_marked_and_a_revision_too() -> None:
     lines = drawn(market(), 140)
     assert any(line.startswith("NEWCO ◔") for line in lines)

@@ -27,7 +27,9 @@ from ta_pipeline.probe_window import LONG_MS, Counts
 from tests.status import (
     INTERVAL_MS,
     NOW_MS,
+    TABLE_JOB,
     beat,
+    breaker,
     down,
     flink,
     job,
@@ -250,6 +252,11 @@ def test_tables_are_compared_at_any_hour_as_long_as_a_final_was_seen() -> None:
 
 def test_tables_that_are_behind_because_their_job_is_away_are_explained_by_it() -> None:
     assert tables(None, flink=flink(table_job=None)).caused_by == "table_job_state"
+
+
+def test_tables_that_are_behind_because_the_breaker_is_open_are_explained_by_it() -> None:
+    parked = job(TABLE_JOB, breakers=(breaker("ta_microbars"), breaker("ta_signals", state="open")))
+    assert tables(None, flink=flink(table_job=parked)).caused_by == "clickhouse_breaker"
 
 
 def test_an_unreachable_clickhouse_is_not_an_empty_one() -> None:

@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from ta_pipeline.monitoring.history import KEPT_MS, MOST, History, Sample
-from tests.status import NOW_MS, down, flink, job, no_job, snapshot
+from ta_pipeline.monitoring.snapshot import StatusSnapshot
+from tests.status import NOW_MS, down, flink, job, kafka, no_job, snapshot, unread
 
 MINUTE_MS = 60_000
 
@@ -64,8 +65,38 @@ def test_it_stays_small_however_often_it_is_extended() -> None:
     assert len(later.samples) == 2
 
 
+def at(committed: int, earliest: int, minutes_ago: int = 0) -> StatusSnapshot:
+    """What the table job has, and what the topic still has."""
+    where = kafka(unread=(unread(committed=committed, earliest=earliest, end=1_000),))
+    return dataclasses.replace(snapshot(kafka=where), at_ms=NOW_MS - minutes_ago * MINUTE_MS)
+
+
+def test_records_that_left_their_topic_before_they_were_taken_are_lost_once() -> None:
+    found = History().extended(at(100, 40, 6))
+    assert found.lost(KEPT_MS, NOW_MS) == 0
+    found = found.extended(at(100, 150, 4)).extended(at(100, 150, 3)).extended(at(100, 170, 2))
+    assert found.lost(KEPT_MS, NOW_MS) == 70
+    assert found.lost(3 * MINUTE_MS, NOW_MS) == 20
+
+
+def test_records_are_lost_too_when_the_job_went_on_behind_them_before_anybody_looked() -> None:
+    found = History().extended(at(100, 40, 1)).extended(at(400, 150))
+    assert found.lost(KEPT_MS, NOW_MS) == 50
+
+
+def test_records_that_were_taken_before_they_left_are_not_lost() -> None:
+    assert History().extended(at(100, 40, 1)).extended(at(400, 100)).lost(KEPT_MS, NOW_MS) == 0
+
+
+def test_a_broker_that_does_not_answer_makes_nobody_forget_where_the_table_job_was() -> None:
+    silent = dataclasses.replace(snapshot(kafka=down("kafka")), at_ms=NOW_MS - MINUTE_MS)
+    found = History().extended(at(100, 40, 2)).extended(silent).extended(at(400, 150))
+    assert found.lost(KEPT_MS, NOW_MS) == 50
+
+
 def test_it_is_json_and_back() -> None:
-    found = history((5, "a", 3), (0, "a", 5))
+    found = history((5, "a", 3), (0, "a", 5)).extended(at(100, 150))
+    assert found.positions
     assert History.from_json(orjson.loads(orjson.dumps(found.to_json()))) == found
 
 

@@ -24,7 +24,7 @@ def test_a_platform_that_is_well_is_well_in_every_respect() -> None:
 
 
 def test_every_question_says_what_has_to_hold() -> None:
-    assert len(QUESTIONS) == len(JUDGES) == 21
+    assert len(QUESTIONS) == len(JUDGES) == 23
     assert all(text.endswith(".") or ";" in text for text in QUESTIONS.values())
 
 
