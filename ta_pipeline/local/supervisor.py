@@ -134,11 +134,6 @@ class Supervisor:
         self.stop_process(name)
         self.start_process(name)
 
-    def stop_process(self, name: str) -> None:
-        """Stop one component, and return when it has ended; harmless when it does not run."""
-        with contextlib.suppress(xmlrpc.client.Fault):
-            self._call("stopProcess", name)
-
     def processes(self) -> dict[str, Process]:
         """Every component supervisord knows, by name; empty when it is down."""
         if not self.is_up():
