@@ -61,7 +61,7 @@ def ask_kafka(settings: Settings, now_ms: int) -> KafkaStatus:
     timeout_ms = int(TIMEOUT_SECONDS * 1_000)
     limits: dict[str, ConfigValue] = {"log_level": 0, "socket.timeout.ms": timeout_ms}
     admin = AdminClient(client_config(settings, **limits, **{"socket.connection.setup.timeout.ms": timeout_ms}))
-    limit_ms = 2 * settings.checkpoint_interval_ms + OPEN_MARGIN_MS
+    limit_ms = open_limit_ms(settings)
     try:
         present = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
         wanted = (settings.trades_topic, *settings.output_topics)
@@ -90,6 +90,11 @@ def ask_kafka(settings: Settings, now_ms: int) -> KafkaStatus:
         newest_trade_ms=max((ms for ms in written if ms > 0), default=None),
         table_lag=lag,
     )
+
+
+def open_limit_ms(settings: Settings) -> int:
+    """A transaction of the job that is open for longer is not that of a checkpoint any more."""
+    return 2 * settings.checkpoint_interval_ms + OPEN_MARGIN_MS
 
 
 def is_overdue(end: int, stable: int, first_young: int) -> bool:
