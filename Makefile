@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup demo ui test test-kills check lint bench up down clean
+.PHONY: help setup demo ui test test-kills test-faults check lint bench up down clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ test: setup  ## Run every test, the local stack included.
 
 test-kills: setup  ## End components with kill -9 while a market runs; about half an hour.
 	$(BIN)/pytest -m kills
+
+test-faults: setup  ## Faults that take long: a restart loop of fifty; about ten minutes.
+	$(BIN)/pytest -n 0 -m faults
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -19,8 +19,10 @@ from ta_pipeline.terminal import fail
 from ta_pipeline.transactions.doctor import (
     BETWEEN_SECONDS,
     Report,
+    abort_hanging,
     abort_transaction,
     chosen,
+    chosen_hanging,
     examine,
     reasons_to_keep,
 )
@@ -42,6 +44,12 @@ def doctor(
         float, typer.Option(min=0.5, max=60, help="between the two looks at each partition")
     ] = BETWEEN_SECONDS,
     abort: Annotated[str, typer.Option(metavar="ID", help="abort the open transaction of this transactional id")] = "",
+    abort_lost: Annotated[
+        str,
+        typer.Option(
+            "--abort-hanging", metavar="TOPIC[PARTITION]", help="abort what hangs there and no coordinator knows"
+        ),
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="abort without asking")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="abort though a running or restored job may still commit it")
@@ -53,6 +61,9 @@ def doctor(
         report = examine(settings, _now_ms, seconds)
         if abort:
             _abort(settings, report, abort, yes=yes, force=force)
+        if abort_lost:
+            _abort_hanging(settings, report, abort_lost, yes=yes)
+        if abort or abort_lost:
             report = examine(settings, _now_ms, seconds)
     except TaError as error:
         fail(error)
@@ -81,10 +92,27 @@ def _abort(settings: Settings, report: Report, transactional_id: str, *, yes: bo
         )
     for reason in reasons:
         typer.echo(f"aborted all the same, what it holds is lost: {reason}", err=True)
-    if not yes and typer.prompt("type the transactional id to abort it", err=True) != transactional_id:
-        raise KafkaSetupError(f"that is not {transactional_id}: nothing was aborted")
+    _confirm("the transactional id", transactional_id, yes=yes)
     abort_transaction(settings, transaction, owner, forced=force)
     typer.echo(f"aborted the transaction of {transactional_id}", err=True)
+
+
+def _abort_hanging(settings: Settings, report: Report, place: str, *, yes: bool) -> None:
+    """Show what hangs, ask, abort it.
+
+    Raises:
+        KafkaSetupError: nothing hangs there, or it cannot be aborted.
+    """
+    hanging = chosen_hanging(report, place)
+    typer.echo(f"{hanging}: no coordinator knows it, so no timeout ends it", err=True)
+    _confirm("the partition", place, yes=yes)
+    abort_hanging(settings, hanging)
+    typer.echo(f"aborted what hung in {place}", err=True)
+
+
+def _confirm(what: str, wanted: str, *, yes: bool) -> None:
+    if not yes and typer.prompt(f"type {what} to abort it", err=True) != wanted:
+        raise KafkaSetupError(f"that is not {wanted}: nothing was aborted")
 
 
 def _described(report: Report, transaction: Transaction) -> str:

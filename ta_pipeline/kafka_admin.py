@@ -176,20 +176,6 @@ def topic_names(settings: Settings) -> list[str]:
         raise _unreachable(settings, error) from None
 
 
-def partitions_of(settings: Settings, topics: Iterable[str]) -> list[tuple[str, int]]:
-    """Every partition of those of `topics` that exist: topic and number.
-
-    Raises:
-        KafkaSetupError: the broker cannot be reached.
-    """
-    admin = _admin(settings)
-    try:
-        present = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
-    except KafkaException as error:
-        raise _unreachable(settings, error) from None
-    return [(topic, number) for topic in sorted(topics) if topic in present for number in present[topic].partitions]
-
-
 def delete_topics(settings: Settings, names: Iterable[str]) -> None:
     """Delete topics of a replay; one that is gone is fine.
 

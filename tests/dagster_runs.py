@@ -28,8 +28,8 @@ def materialize(
     selection = dg.AssetSelection.checks(*checks) if len(checks) == len(assets) else None
     with dg.DagsterInstance.ephemeral() as instance:
         return dg.materialize(
-            assets, resources={PLATFORM: platform, NOW: epoch_ms}, run_config={"ops": ops} if ops else None, raise_on_error=False,
-            instance=instance, selection=selection,
+            assets, resources={PLATFORM: platform, NOW: epoch_ms}, run_config={"ops": ops} if ops else None,
+            raise_on_error=False, instance=instance, selection=selection,
         )  # fmt: skip
 
 

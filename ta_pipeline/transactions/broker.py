@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
-from kafka.admin import KafkaAdminClient, OffsetSpec
+from kafka.admin import AbortTransactionSpec, KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError, NoError, for_code
 from kafka.protocol.consumer import IsolationLevel
 from kafka.protocol.metadata import CoordinatorType
@@ -19,12 +19,13 @@ from kafka.protocol.producer.transaction import EndTxnRequest
 from kafka.structs import TopicPartition
 
 from ta_pipeline.errors import KafkaSetupError
-from ta_pipeline.kafka_admin import broker_config, partitions_of
+from ta_pipeline.kafka_admin import broker_config, live_topics
 from ta_pipeline.monitoring.kafka_source import is_overdue, open_limit_ms
 from ta_pipeline.settings import Settings
 from ta_pipeline.transactions.look import (
     ONGOING,
     OPEN,
+    Hanging,
     Holder,
     Look,
     PartitionLook,
@@ -70,7 +71,8 @@ class TransactionBroker:
             listed = [one for some in self._client.list_transactions().values() for one in some]
         transactions = self._described([one.transactional_id for one in listed if one.state.value in OPEN])
         topics = {place[0] for one in transactions for place in one.partitions if not place[0].startswith("__")}
-        places = partitions_of(self._settings, {*self._settings.output_topics, *topics})
+        found = live_topics(self._settings, sorted({*self._settings.output_topics, *topics}))
+        places = [(topic.name, number) for topic in found.values() for number in range(topic.partitions)]
         return Look(
             at_ms=now_ms,
             ids=tuple(sorted({one.transactional_id for one in listed})),
@@ -105,6 +107,22 @@ class TransactionBroker:
                     "look again"
                 )
             time.sleep(POLL_SECONDS)
+
+    def abort_hanging(self, shown: Hanging) -> None:
+        """Write the end of a transaction that no coordinator knows into its partition: KIP-664's abort.
+
+        The partition's leader compares producer id and epoch; the offset it began at is compared here, right before.
+        """
+        place = TopicPartition(shown.topic, shown.partition)
+        with self._explained("to list its transactions"):
+            listed = [one for some in self._client.list_transactions().values() for one in some]
+            producers = self._client.describe_producers([place])[place].active_producers
+        if any(one.producer_id == shown.holder.producer_id and one.state.value in OPEN for one in listed):
+            raise KafkaSetupError(f"{shown}: a coordinator knows it by now; nothing was aborted, look again")
+        if shown.holder.identity not in {one.identity for one in map(_holder, producers)}:
+            raise KafkaSetupError(f"{shown}: it is over by now, or another one; nothing was aborted, look again")
+        with self._explained(f"to abort what hangs in {shown.place}"):
+            self._client.abort_transaction(AbortTransactionSpec(place, shown.holder.producer_id, shown.holder.epoch))
 
     async def _end(self, transaction: Transaction) -> None:
         # The client has this call for its own producers only.
@@ -157,12 +175,7 @@ class TransactionBroker:
                 ends[place].offset,
                 stable[place].offset,
                 is_overdue(ends[place].offset, stable[place].offset, young[place].offset),
-                holders_of(
-                    Holder(
-                        one.producer_id, one.producer_epoch, one.current_transaction_start_offset, one.last_timestamp
-                    )
-                    for one in producers[place].active_producers
-                ),
+                holders_of(map(_holder, producers[place].active_producers)),
             )
             for place in asked
         )
@@ -181,6 +194,10 @@ class TransactionBroker:
             raise KafkaSetupError(
                 f"Kafka at {self._settings.kafka_bootstrap} (TA_KAFKA_BOOTSTRAP) was asked {what}, and did not: {said}"
             ) from None
+
+
+def _holder(found: Any) -> Holder:
+    return Holder(found.producer_id, found.producer_epoch, found.current_transaction_start_offset, found.last_timestamp)
 
 
 def _client(settings: Settings) -> Any:

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ta_pipeline.errors import KafkaSetupError
+from ta_pipeline.errors import KafkaSetupError, TaError
 from ta_pipeline.monitoring.snapshot import Unreachable
 from ta_pipeline.monitoring.verdicts import Verdict
 from ta_pipeline.settings import Settings
 from ta_pipeline.transactions.broker import TransactionBroker
-from ta_pipeline.transactions.look import Look, PartitionLook, Transaction, prefix_of
+from ta_pipeline.transactions.look import Hanging, Look, PartitionLook, Transaction, prefix_of
 from ta_pipeline.transactions.owners import Owner, ask_claims, owner_of
-from ta_pipeline.transactions.verdicts import JUDGES, Examination, stands
+from ta_pipeline.transactions.verdicts import JUDGES, Examination, hanging_of, stands
 
 BETWEEN_SECONDS = 3.0
 """Between the two looks: an offset that did not move in one look cannot be told from one that does not move."""
@@ -73,6 +73,10 @@ class Report:
                 }
                 for one in self.prefixes
             ],
+            "hanging": [
+                {"place": one.place, "producer_id": one.holder.producer_id, "epoch": one.holder.epoch}
+                for one in hanging_of(self.found)
+            ],
             "partitions": [
                 {
                     "topic": one.topic,
@@ -122,6 +126,25 @@ def chosen(report: Report, transactional_id: str) -> Transaction:
     return transaction
 
 
+def chosen_hanging(report: Report, place: str) -> Hanging:
+    """What hangs in a partition, `topic[number]`.
+
+    Raises:
+        KafkaSetupError: nothing does, or it is not known; or its newest record is young.
+    """
+    look, lost = report.found.look, hanging_of(report.found)
+    found = next((one for one in lost if one.place == place), None)
+    if found is None:
+        places = ", ".join(one.place for one in lost) or "nowhere"
+        raise KafkaSetupError(f"nothing hangs in {place!r}; something does in: {places}")
+    if look.at_ms - found.holder.last_ms <= look.open_limit_ms:
+        raise KafkaSetupError(
+            f"{found}: its producer wrote within the last {look.open_limit_ms / 1_000:g} s and may be at work; nothing "
+            "was aborted, look again later"
+        )
+    return found
+
+
 def reasons_to_keep(report: Report, transaction: Transaction) -> list[str]:
     """Why aborting a transaction may lose what somebody would still commit; empty when nobody would. Pure."""
     look, owner = report.found.look, report.found.owner(transaction)
@@ -154,6 +177,16 @@ def abort_transaction(settings: Settings, transaction: Transaction, owner: Owner
         broker.abort(transaction)
 
 
+def abort_hanging(settings: Settings, hanging: Hanging) -> None:
+    """Abort exactly this one; committed readers go on when it returns.
+
+    Raises:
+        KafkaSetupError: it is over by now, or the broker refuses.
+    """
+    with TransactionBroker(settings) as broker:
+        broker.abort_hanging(hanging)
+
+
 def _transaction(one: Transaction, look: Look) -> dict[str, Any]:
     return {
         "id": one.id,
@@ -170,7 +203,7 @@ def _look(settings: Settings, now_ms: Clock) -> Look | Unreachable:
     try:
         with TransactionBroker(settings) as broker:
             return broker.look(now_ms())
-    except KafkaSetupError as error:
+    except TaError as error:
         return Unreachable("kafka", str(error))
 
 

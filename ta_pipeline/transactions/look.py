@@ -57,6 +57,29 @@ class Holder:
     last_ms: int
     """Timestamp of the producer's newest record, epoch milliseconds."""
 
+    @property
+    def identity(self) -> tuple[int, int, int]:
+        """Differs from that of every other transaction in the same partition."""
+        return self.producer_id, self.epoch, self.offset
+
+
+@dataclass(frozen=True)
+class Hanging:
+    """An open transaction in a partition that no coordinator knows: no timeout ends it."""
+
+    topic: str
+    partition: int
+    holder: Holder
+
+    @property
+    def place(self) -> str:
+        """As a person names it."""
+        return f"{self.topic}[{self.partition}]"
+
+    def __str__(self) -> str:
+        holder = self.holder
+        return f"{self.place} at {holder.offset:,}, producer {holder.producer_id} epoch {holder.epoch}"
+
 
 @dataclass(frozen=True)
 class PartitionLook:

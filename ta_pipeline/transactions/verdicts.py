@@ -11,7 +11,7 @@ from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.monitoring.snapshot import Unreachable
 from ta_pipeline.monitoring.verdicts import Figure, Verdict, unreachable
 from ta_pipeline.settings import Settings
-from ta_pipeline.transactions.look import Holder, Look, PartitionLook, Transaction
+from ta_pipeline.transactions.look import Hanging, Holder, Look, PartitionLook, Transaction
 from ta_pipeline.transactions.owners import Claims, Owner, owner_of
 
 NO_TRANSACTIONS = "TA_DELIVERY_GUARANTEE is at-least-once: the job has no transactions"
@@ -132,28 +132,18 @@ def orphans(found: Examination) -> Verdict:
 
 def hanging(found: Examination) -> Verdict:
     """Each open transaction in a partition is known to its coordinator, which ends it at its timeout."""
-    name, now, before = "hanging", found.now, found.before
-    if isinstance(now, Unreachable) or isinstance(before, Unreachable):
+    name = "hanging"
+    if isinstance(found.now, Unreachable) or isinstance(found.before, Unreachable):
         return _unknown(name, found)
-    # One that began between the questions of a look is in the partitions and not in the list: not in both looks.
-    lost = [
-        (partition, holder)
-        for partition in now.partitions
-        for holder in partition.holders
-        if now.of_producer(holder) is None and _hung(partition, holder, before)
-    ]
+    lost = hanging_of(found)
     figures: dict[str, Figure] = {"hanging": len(lost)}
     if not lost:
         return Verdict(name, "ok", "every open transaction has a coordinator that knows it", figures)
-    text = _some([
-        f"{partition} at {holder.offset:,}, producer {holder.producer_id} epoch {holder.epoch}"
-        for partition, holder in lost
-    ])  # fmt: skip
     return Verdict(
         name,
         "bad",
         f"open without a coordinator that would ever end it (or one that hides it: that takes Describe on the "
-        f"transactional id): {text}",
+        f"transactional id): {_some([str(one) for one in lost])}",
         figures,
     )
 
@@ -222,12 +212,26 @@ def stands(partition: PartitionLook, before: Look) -> bool:
     return earlier is not None and earlier.stable == partition.stable < partition.end
 
 
+def hanging_of(found: Examination) -> tuple[Hanging, ...]:
+    """Transactions that no coordinator knows, in both looks; none where a look is missing. Pure.
+
+    One that began between the questions of a look is in the partitions and not in the list, in that look only.
+    """
+    now, before = found.now, found.before
+    if isinstance(now, Unreachable) or isinstance(before, Unreachable):
+        return ()
+    return tuple(
+        Hanging(partition.topic, partition.partition, holder)
+        for partition in now.partitions
+        for holder in partition.holders
+        if now.of_producer(holder) is None and _hung(partition, holder, before)
+    )
+
+
 def _hung(partition: PartitionLook, holder: Holder, before: Look) -> bool:
     earlier = before.partition(partition.place)
     held = earlier.holders if earlier else ()
-    return before.of_producer(holder) is None and any(
-        (one.producer_id, one.epoch, one.offset) == (holder.producer_id, holder.epoch, holder.offset) for one in held
-    )
+    return before.of_producer(holder) is None and any(one.identity == holder.identity for one in held)
 
 
 def _behind(partition: PartitionLook, look: Look) -> str:
