@@ -15,8 +15,15 @@ import dagster as dg
 import orjson
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from kafka.admin import KafkaAdminClient
+from kafka.protocol.metadata import CoordinatorType
+from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
+from kafka.record.memory_records import MemoryRecordsBuilder
 
+from orchestration.defs.monitoring.sensors import platform_health
 from orchestration.defs.transactions.assets import kafka_transactions
+from orchestration.resources import NOW, PLATFORM
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.kafka_config import client_config
 from ta_pipeline.local.settings import REPOSITORY
@@ -34,6 +41,11 @@ from tests.stack import RunningStack, variables_of
 _PRODUCER = """
 import sys
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from kafka.admin import KafkaAdminClient
+from kafka.protocol.metadata import CoordinatorType
+from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
+from kafka.record.memory_records import MemoryRecordsBuilder
 bootstrap, transactional_id, topic = sys.argv[1:]
 producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": transactional_id, "log_level": 0})
 producer.init_transactions(20)
@@ -69,6 +81,10 @@ def test_a_producer_that_died_in_a_transaction_is_shown_and_aborted_and_its_read
     with closing(OutputReader(settings, [topic], committed=True, start="earliest")) as reader:
         assert _read(reader, 2.0) == []
         time.sleep(max(0.0, died + open_limit_ms(settings) / 1_000 + 1.5 - time.time()))
+
+        asked, cursor = _tick(settings, stack, None)
+        assert [key.startswith("stable_offset-") for key in asked] == [True]
+        assert _tick(settings, stack, cursor)[0] == []  # once for each incident
 
         shown = _doctor(settings, "--json", status=1)
         (of_prefix,) = [one for one in shown["prefixes"] if one["open"]]
@@ -150,6 +166,90 @@ def test_a_broker_that_does_not_answer_is_a_finding_of_its_own(stack: RunningSta
     assert not report.is_well
     assert {one.name: one.state for one in report.verdicts}["kafka_reachable"] == "bad"
     assert {one.state for one in report.verdicts if one.caused_by == "kafka_reachable"} == {"unknown"}
+
+
+def test_a_transaction_that_no_coordinator_knows_hangs_and_is_aborted_in_its_partition(
+    stack: RunningStack, declared: Settings
+) -> None:
+    topic = declared.late_topic
+    with _unverified(declared):
+        _leave_hanging(declared, topic)
+    stack.produce(topic, [("AAA", b"behind it")])
+    with closing(OutputReader(declared, [topic], committed=True, start="earliest")) as reader:
+        assert _read(reader, 2.0) == []
+        place = f"{topic}[0]"
+        young = _ta(declared, "--abort-hanging", place, "--yes", "--seconds", "0.5")
+        assert (young.returncode, "may be at work" in young.stderr) == (1, True), young.stderr
+        time.sleep(open_limit_ms(declared) / 1_000)
+
+        shown = _doctor(declared, "--json", "--seconds", "0.5", status=1)
+        assert [one["place"] for one in shown["hanging"]] == [place]
+        assert not any(one["open"] for one in shown["prefixes"])
+        assert {one["name"] for one in shown["verdicts"] if one["state"] == "bad"} == {"stable_offsets", "hanging"}
+
+        after = _doctor(declared, "--json", "--abort-hanging", place, "--yes", "--seconds", "0.5", status=0)
+        assert after["hanging"] == []
+        assert _read(reader, 20.0) == [b"behind it"]
+
+
+@contextmanager
+def _unverified(settings: Settings) -> Iterator[None]:
+    """The broker as it was before 3.6: it does not ask the coordinator whether a transaction has begun."""
+
+    def verify(on: str) -> None:
+        entry = ConfigEntry(
+            "transaction.partition.verification.enable", on, incremental_operation=AlterConfigOpType.SET
+        )
+        admin = AdminClient(client_config(settings, log_level=0))
+        broker = ConfigResource(ResourceType.BROKER, "1", incremental_configs=[entry])
+        (done,) = admin.incremental_alter_configs([broker]).values()
+        done.result(timeout=20)
+
+    verify("false")
+    try:
+        yield
+    finally:
+        verify("true")
+
+
+def _leave_hanging(settings: Settings, topic: str) -> None:
+    """A record of a transaction that its producer never told the coordinator of, as a bug of a client may write it."""
+    name = f"{settings.transactional_id_prefix}-late-0-0"
+    with closing(KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)) as client:
+
+        async def leave() -> Any:
+            ids = await client._find_coordinator_ids([name], key_type=CoordinatorType.TRANSACTION)
+            ask = InitProducerIdRequest(transactional_id=name, transaction_timeout_ms=60_000, max_version=4)
+            while (given := await client._manager.send(ask, node_id=ids[name])).error_code != 0:
+                await client._net.sleep(0.2)
+            batch = MemoryRecordsBuilder(
+                2, 0, 16_384, transactional=True, producer_id=given.producer_id,
+                producer_epoch=given.producer_epoch, base_sequence=0,
+            )  # fmt: skip
+            batch.append(timestamp=_now_ms(), key=b"AAA", value=b"never committed", headers=[])
+            batch.close()
+            data = ProduceRequest.TopicProduceData
+            written = data(name=topic, partition_data=[data.PartitionProduceData(index=0, records=batch.buffer())])
+            # Version 12 begins the transaction by itself.
+            request = ProduceRequest(
+                transactional_id=name, acks=-1, timeout_ms=5_000, topic_data=[written], max_version=11
+            )
+            return await client._manager.send(request, node_id=1)
+
+        (answer,) = client._manager.run(leave).responses
+        assert [one.error_code for one in answer.partition_responses] == [0]
+
+
+def _tick(settings: Settings, stack: RunningStack, cursor: str | None) -> tuple[list[str], str | None]:
+    """One tick of `platform_health`: the runs it asks for, and what it remembers."""
+    resources = {PLATFORM: Platform.of(settings, stack.local), NOW: _now_ms}
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context,
+    ):
+        result = platform_health(context)
+    assert isinstance(result, dg.SensorResult)
+    return [request.run_key or "" for request in result.run_requests or ()], result.cursor
 
 
 def _die_in_transaction(settings: Settings, transactional_id: str, topic: str) -> None:

@@ -11,7 +11,7 @@ from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.monitoring.snapshot import Unreachable
 from ta_pipeline.monitoring.verdicts import Verdict
 from ta_pipeline.settings import Settings
-from ta_pipeline.transactions.doctor import Report, chosen, reasons_to_keep, report_of
+from ta_pipeline.transactions.doctor import Report, chosen, chosen_hanging, reasons_to_keep, report_of
 from ta_pipeline.transactions.look import Holder, Look, PartitionLook, Transaction, holders_of, prefix_of
 from ta_pipeline.transactions.owners import Claims, owner_of
 from ta_pipeline.transactions.verdicts import Examination
@@ -185,6 +185,19 @@ def test_an_open_transaction_whose_coordinator_knows_nothing_of_it_hangs() -> No
 )
 def test_what_is_not_in_both_looks_began_or_ended_between_the_questions(before: Look) -> None:
     assert verdict(examined(look(at=partition(producer=99)), before), "hanging").state == "ok"
+
+
+@pytest.mark.parametrize(("quiet_s", "refused"), [(30, "may be at work"), (31, None)])
+def test_what_hangs_is_aborted_only_when_its_producer_is_quiet(quiet_s: int, refused: str | None) -> None:
+    held = Holder(99, 3, 100, NOW_MS - quiet_s * 1_000)
+    report = examined(look(at=dataclasses.replace(partition(producer=99), holders=(held,))))
+    if refused is None:
+        assert chosen_hanging(report, f"{BARS}[0]").holder == held
+    else:
+        with pytest.raises(KafkaSetupError, match=refused):
+            chosen_hanging(report, f"{BARS}[0]")
+    with pytest.raises(KafkaSetupError, match=r"nothing hangs in 'other\[0\]'; something does in: ta.bars.1s.v1\[0\]"):
+        chosen_hanging(report, "other[0]")
 
 
 def test_the_timeouts_are_told_with_their_numbers() -> None:
