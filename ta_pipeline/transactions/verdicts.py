@@ -70,10 +70,11 @@ def stable_offsets(found: Examination) -> Verdict:
     name, now, before = "stable_offsets", found.now, found.before
     if isinstance(now, Unreachable) or isinstance(before, Unreachable):
         return _unknown(name, found)
-    behind = [one for one in now.partitions if one.waiting > 0]
+    watched = watched_of(found)
+    behind = [one for one in watched if one.waiting > 0]
     still = [one for one in behind if one.overdue and stands(one, before)]
     figures: dict[str, Figure] = {
-        "partitions": len(now.partitions),
+        "partitions": len(watched),
         "waiting": len(behind),
         "still": len(still),
         "offsets behind": sum(one.waiting for one in still),
@@ -81,8 +82,8 @@ def stable_offsets(found: Examination) -> Verdict:
     if still:
         text = _some([f"{one} at {one.stable:,} of {one.end:,} {_behind(one, now)}" for one in still])
         return Verdict(name, "bad", f"readers of committed records stand still in {text}", figures)
-    text = f"in {len(behind)} of {len(now.partitions)} partitions they wait for an open transaction, and move"
-    return Verdict(name, "ok", text if behind else f"they reach the end of {len(now.partitions)} partitions", figures)
+    text = f"in {len(behind)} of {len(watched)} partitions they wait for an open transaction, and not for too long"
+    return Verdict(name, "ok", text if behind else f"they reach the end of {len(watched)} partitions", figures)
 
 
 def open_transactions(found: Examination) -> Verdict:
@@ -206,6 +207,15 @@ QUESTIONS: Mapping[str, str] = MappingProxyType({one.__name__: inspect.getdoc(on
 """Name to what has to hold."""
 
 
+def watched_of(found: Examination) -> list[PartitionLook]:
+    """The partitions that are judged: of the output topics, and where something of ours is open. Pure."""
+    if isinstance(found.now, Unreachable):
+        return []
+    ours = {place for one in found.now.transactions if found.owner(one).kind != "foreign" for place in one.partitions}
+    topics = set(found.settings.output_topics)
+    return [one for one in found.now.partitions if one.topic in topics or one.place in ours]
+
+
 def stands(partition: PartitionLook, before: Look) -> bool:
     """Whether committed readers of a partition stand where they stood before, and there is more to read."""
     earlier = before.partition(partition.place)
@@ -222,7 +232,7 @@ def hanging_of(found: Examination) -> tuple[Hanging, ...]:
         return ()
     return tuple(
         Hanging(partition.topic, partition.partition, holder)
-        for partition in now.partitions
+        for partition in watched_of(found)
         for holder in partition.holders
         if now.of_producer(holder) is None and _hung(partition, holder, before)
     )

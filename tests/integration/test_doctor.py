@@ -34,6 +34,7 @@ from ta_pipeline.revisions import Revision, RevisionStore
 from ta_pipeline.settings import Settings, load_settings
 from ta_pipeline.transactions.broker import TransactionBroker
 from ta_pipeline.transactions.doctor import examine
+from ta_pipeline.transactions.verdicts import QUESTIONS
 from tests.dagster_runs import check, materialize, metadata
 from tests.jobs import running_job
 from tests.stack import RunningStack, variables_of
@@ -55,6 +56,8 @@ producer.flush(20)
 print("open", flush=True)
 sys.stdin.read()
 """
+FOREIGN = {"open_transactions"}
+"""A warning: jobs of other tests were cancelled, and left theirs open."""
 _TA = "from ta_pipeline.cli import main; main()"
 
 
@@ -73,7 +76,7 @@ def declared(stack: RunningStack) -> Settings:
 def test_a_producer_that_died_in_a_transaction_is_shown_and_aborted_and_its_reader_goes_on(
     stack: RunningStack, declared: Settings
 ) -> None:
-    settings, topic = declared, declared.bars_topic
+    settings, topic, platform = declared, declared.bars_topic, Platform.of(declared, stack.local)
     orphan = f"{settings.transactional_id_prefix}-old-bars-0-0"
     died = time.time()
     _die_in_transaction(settings, orphan, topic)
@@ -82,12 +85,12 @@ def test_a_producer_that_died_in_a_transaction_is_shown_and_aborted_and_its_read
         assert _read(reader, 2.0) == []
         time.sleep(max(0.0, died + open_limit_ms(settings) / 1_000 + 1.5 - time.time()))
 
-        asked, cursor = _tick(settings, stack, None)
+        asked, cursor = _tick(platform, None)
         assert [key.startswith("stable_offset-") for key in asked] == [True]
-        assert _tick(settings, stack, cursor)[0] == []  # once for each incident
+        assert _tick(platform, cursor)[0] == []  # once for each incident
 
         shown = _doctor(settings, "--json", status=1)
-        (of_prefix,) = [one for one in shown["prefixes"] if one["open"]]
+        (of_prefix,) = _ours(settings, shown)
         assert (of_prefix["prefix"], of_prefix["owner"]) == (f"{settings.transactional_id_prefix}-old", "dead")
         (opened,) = of_prefix["open"]
         assert opened["id"] == orphan
@@ -97,32 +100,22 @@ def test_a_producer_that_died_in_a_transaction_is_shown_and_aborted_and_its_read
         assert (behind["stable"], behind["end"], behind["stands_still"]) == (0, 2, True)
         assert _read(reader, 0.5) == []
 
+        ill = materialize(platform, [kafka_transactions])
+        assert not check(ill, "orphans").passed
+        assert check(ill, "orphans").severity is dg.AssetCheckSeverity.ERROR
+        assert orphan in [row["id"] for row in metadata(ill, "kafka_transactions")["open transactions"]]
+
         told = _ta(settings, "--abort", orphan, "--seconds", "0.5", stdin="no\n")
         assert (told.returncode, "nothing was aborted" in told.stderr) == (1, True), told.stderr
         assert _read(reader, 0.5) == []
 
         after = _doctor(settings, "--json", "--abort", orphan, "--yes", "--seconds", "0.5", status=0)
-        assert {one["state"] for one in after["verdicts"]} == {"ok"}
-        assert not any(one["open"] for one in after["prefixes"])
+        assert {one["name"] for one in after["verdicts"] if one["state"] != "ok"} <= FOREIGN
+        assert _ours(settings, after) == []
         assert _read(reader, 20.0) == [b"behind it"]
-
-
-def test_the_asset_says_the_same_and_fails_its_checks(stack: RunningStack, declared: Settings) -> None:
-    platform = Platform.of(declared, stack.local)
-    well = materialize(platform, [kafka_transactions])
-    assert {one.check_name: one.passed for one in well.get_asset_check_evaluations()} == dict.fromkeys(
-        {key.name for key in kafka_transactions.check_keys}, True
-    )
-    orphan = f"{declared.transactional_id_prefix}-old-signals-0-0"
-    _die_in_transaction(declared, orphan, declared.signals_topic)
-    try:
-        time.sleep(open_limit_ms(declared) / 1_000 + 1.0)
-        ill = materialize(platform, [kafka_transactions])
-        assert not check(ill, "orphans").passed
-        assert check(ill, "orphans").severity is dg.AssetCheckSeverity.ERROR
-        assert [row["id"] for row in metadata(ill, "kafka_transactions")["open transactions"]] == [orphan]
-    finally:
-        _doctor(declared, "--json", "--abort", orphan, "--yes", "--seconds", "0.5", status=0)
+        well = materialize(platform, [kafka_transactions])
+        passed = {one.check_name for one in well.get_asset_check_evaluations() if one.passed}
+        assert QUESTIONS.keys() - passed <= FOREIGN
 
 
 def test_a_transaction_that_went_on_meanwhile_is_not_aborted(declared: Settings) -> None:
@@ -184,7 +177,7 @@ def test_a_transaction_that_no_coordinator_knows_hangs_and_is_aborted_in_its_par
 
         shown = _doctor(declared, "--json", "--seconds", "0.5", status=1)
         assert [one["place"] for one in shown["hanging"]] == [place]
-        assert not any(one["open"] for one in shown["prefixes"])
+        assert _ours(declared, shown) == []
         assert {one["name"] for one in shown["verdicts"] if one["state"] == "bad"} == {"stable_offsets", "hanging"}
 
         after = _doctor(declared, "--json", "--abort-hanging", place, "--yes", "--seconds", "0.5", status=0)
@@ -240,9 +233,9 @@ def _leave_hanging(settings: Settings, topic: str) -> None:
         assert [one.error_code for one in answer.partition_responses] == [0]
 
 
-def _tick(settings: Settings, stack: RunningStack, cursor: str | None) -> tuple[list[str], str | None]:
+def _tick(platform: Platform, cursor: str | None) -> tuple[list[str], str | None]:
     """One tick of `platform_health`: the runs it asks for, and what it remembers."""
-    resources = {PLATFORM: Platform.of(settings, stack.local), NOW: _now_ms}
+    resources = {PLATFORM: platform, NOW: _now_ms}
     with (
         dg.DagsterInstance.ephemeral() as instance,
         dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context,
@@ -288,6 +281,13 @@ def _doctor(settings: Settings, *arguments: str, status: int) -> dict[str, Any]:
     done = _ta(settings, *arguments)
     assert done.returncode == status, done.stdout + done.stderr
     return dict(orjson.loads(done.stdout))
+
+
+def _ours(settings: Settings, shown: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is open with a prefix of the test's own."""
+    return [
+        one for one in shown["prefixes"] if one["open"] and one["prefix"].startswith(settings.transactional_id_prefix)
+    ]
 
 
 def _now_ms() -> int:

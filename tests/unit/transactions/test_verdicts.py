@@ -107,6 +107,14 @@ def test_what_others_leave_open_elsewhere_is_worth_a_look_and_nothing_more() -> 
     assert verdict(report, "orphans").state == "ok"
 
 
+def test_readers_of_topics_that_are_not_ours_are_not_judged() -> None:
+    theirs = dataclasses.replace(partition(producer=9, overdue=True), topic="billing")
+    foreign = transaction("billing-7", age_s=500, producer=9, partitions=(("billing", 0),))
+    assert verdict(examined(look(foreign, at=theirs)), "stable_offsets").state == "ok"
+    replay = transaction("replay-7-ta-bars-0-0", age_s=500, producer=9, partitions=(("billing", 0),))
+    assert verdict(examined(look(replay, at=theirs)), "stable_offsets").state == "bad"
+
+
 def test_what_a_deployment_of_before_left_open_is_an_orphan_with_its_revision() -> None:
     settings = settings_of(transactional_id_prefix="new")
     before = revision(number=4, settings={**settings.public(), "TA_TRANSACTIONAL_ID_PREFIX": "old"})
