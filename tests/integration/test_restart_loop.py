@@ -55,21 +55,21 @@ def test_fifty_restarts_without_a_checkpoint_between_do_not_slow_the_restore_dow
         messages = simulated(2, 20, 1_500, seed=50, start=time.time() + 2)
         fed = pool.submit(feed, settings, on_time(messages, settings), stop=stop)
         with TransactionBroker(settings) as broker:
-            for number in range(RESTARTS + 1):
-                restores.append(_restored(settings, running.job_id, number))
-                opened = _open_bars(broker, settings)
-                ids.append(_ids(broker, settings))
-                if number < RESTARTS:
+            while not restores or restores[-1].attempt < RESTARTS:
+                if restores:
                     # What it writes next is refused, as by a second job of the same transactional ids.
                     broker.abort(opened)
+                restores.append(_restored(settings, running.job_id, len(restores)))
+                opened = _open_bars(broker, settings)
+                ids.append(_ids(broker, settings))
         assert not fed.done()
         stop.set()
         sent = fed.result().total
         time.sleep(CLOSED_SECONDS)
-        begun = time.monotonic()
+        before = rest.checkpoints(running.job_id).completed
         rest.trigger_checkpoint(running.job_id)
-        wait_for("a checkpoint after the loop", lambda: rest.checkpoints(running.job_id).completed >= 2, 60)
-        first_checkpoint = time.monotonic() - begun
+        wait_for("a checkpoint after the loop", lambda: rest.checkpoints(running.job_id).completed > before, 60)
+        checkpoints = rest.checkpoints(running.job_id)
         bars = all_committed(stack, settings, settings.bars_topic)
         failures = rest.failures(running.job_id)
     first, last = restores[1 : COMPARED + 1], restores[-COMPARED:]
@@ -77,14 +77,15 @@ def test_fifty_restarts_without_a_checkpoint_between_do_not_slow_the_restore_dow
         f"restart loop: {restores[-1].attempt} restarts; restore, median of the first and last {COMPARED}: "
         f"{_median(first, 'all_ms'):.0f} and {_median(last, 'all_ms'):.0f} ms, of the sinks alone "
         f"{_median(first, 'sinks_ms'):.0f} and {_median(last, 'sinks_ms'):.0f} ms; the slowest of all "
-        f"{max(one.all_ms for one in restores[1:])} ms; checkpoint afterwards {first_checkpoint:.1f} s; "
+        f"{max(one.all_ms for one in restores[1:])} ms; {checkpoints.completed} checkpoints, the last took "
+        f"{checkpoints.latest_duration_ms} ms; "
         f"transactional ids on the broker {ids[0]} at first, {ids[-1]} at last; {len(bars)} bars; "
         f"the failure: {failures[0].cause[:120]}"
     )
     assert restores[-1].attempt == RESTARTS
     for what in ("all_ms", "sinks_ms"):
         assert _median(last, what) <= SLOWER * _median(first, what), what
-    assert ids[-1] <= 2 * len(SINKS), "POOLING takes names again: one that is open, and one for the next transaction"
+    assert ids[COMPARED] == ids[-1] <= 3 * len(SINKS), "a restart takes the names of before again"
     require_equal(settings.bars_topic, bars, expected(tmp_path, settings, messages[:sent])["bars"])
 
 
@@ -94,12 +95,12 @@ def _restored(settings: Settings, job_id: str, attempt: int) -> Restore:
 
     def runs() -> bool:
         found[:] = _subtasks(settings.flink_rest_url, job_id)
-        return all(one["status"] == "RUNNING" and one["attempt"] == attempt for one in found)
+        return all(one["status"] == "RUNNING" and one["attempt"] >= attempt for one in found)
 
     wait_for(f"every task of attempt {attempt} runs", runs, 90)
-    spent = [sum(one["status-duration"].get(state, 0) for state in _RESTORED) for one in found]
+    spent = [sum(max(0, one["status-duration"].get(state, 0)) for state in _RESTORED) for one in found]
     sinks = [one["status-duration"]["INITIALIZING"] for one in found if "sink" in one["task"].lower()]
-    return Restore(attempt, max(spent), max(sinks))
+    return Restore(max(one["attempt"] for one in found), max(spent), max(sinks))
 
 
 def _subtasks(url: str, job_id: str) -> list[dict[str, Any]]:
