@@ -171,10 +171,6 @@ def test_a_transaction_that_no_coordinator_knows_hangs_and_is_aborted_in_its_par
     with closing(OutputReader(declared, [topic], committed=True, start="earliest")) as reader:
         assert _read(reader, 2.0) == []
         place = f"{topic}[0]"
-        young = _ta(declared, "--abort-hanging", place, "--yes", "--seconds", "0.5")
-        assert (young.returncode, "may be at work" in young.stderr) == (1, True), young.stderr
-        time.sleep(open_limit_ms(declared) / 1_000)
-
         shown = _doctor(declared, "--json", "--seconds", "0.5", status=1)
         assert [one["place"] for one in shown["hanging"]] == [place]
         assert _ours(declared, shown) == []
@@ -206,7 +202,7 @@ def _unverified(settings: Settings) -> Iterator[None]:
 
 
 def _leave_hanging(settings: Settings, topic: str) -> None:
-    """A record of a transaction that its producer never told the coordinator of, as a bug of a client may write it."""
+    """A record of a minute ago in a transaction that its coordinator was never told of: a bug of a client."""
     name = f"{settings.transactional_id_prefix}-late-0-0"
     with closing(KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)) as client:
 
@@ -219,7 +215,7 @@ def _leave_hanging(settings: Settings, topic: str) -> None:
                 2, 0, 16_384, transactional=True, producer_id=given.producer_id,
                 producer_epoch=given.producer_epoch, base_sequence=0,
             )  # fmt: skip
-            batch.append(timestamp=_now_ms(), key=b"AAA", value=b"never committed", headers=[])
+            batch.append(timestamp=_now_ms() - 60_000, key=b"AAA", value=b"never committed", headers=[])
             batch.close()
             data = ProduceRequest.TopicProduceData
             written = data(name=topic, partition_data=[data.PartitionProduceData(index=0, records=batch.buffer())])
