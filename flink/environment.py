@@ -69,7 +69,7 @@ def _restarts(settings: Settings) -> dict[str, str]:
     return {
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": "1 s",
-        "restart-strategy.exponential-delay.max-backoff": "30 s",
+        "restart-strategy.exponential-delay.max-backoff": f"{settings.restart_max_delay_ms} ms",
         "restart-strategy.exponential-delay.backoff-multiplier": "2.0",
         "restart-strategy.exponential-delay.reset-backoff-threshold": "10 min",
     }

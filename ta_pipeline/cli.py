@@ -9,6 +9,7 @@ import typer
 from ta_pipeline import (
     cli_bench,
     cli_demo,
+    cli_doctor,
     cli_feed,
     cli_health,
     cli_job,
@@ -36,6 +37,7 @@ for group in (
     cli_savepoint,
     cli_validate,
     cli_health,
+    cli_doctor,
     cli_market,
     cli_ui,
     cli_bench,

@@ -93,7 +93,11 @@ class Settings(BaseSettings):
         "s3a://flink-checkpoints/torghut/technical-analysis/replays", description="URI of the verdicts of replays"
     )
     restart_strategy: Literal["exponential-delay", "fixed-delay"] = Field(
-        "exponential-delay", description="exponential-delay: 1 s to 30 s, reset after 10 quiet minutes; fixed: 5 x 5 s"
+        "exponential-delay",
+        description="exponential-delay: 1 s to TA_RESTART_MAX_DELAY_MS, reset after 10 quiet minutes; fixed: 5 x 5 s",
+    )
+    restart_max_delay_ms: int = Field(
+        30_000, ge=1_000, description="longest wait before a restart, with exponential-delay"
     )
     restart_budget_ms: int = Field(
         120_000, ge=0, description="longest restart the transaction timeout has to outlive, beside the checkpoint"

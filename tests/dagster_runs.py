@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.resources import PLATFORM
+from orchestration.resources import NOW, PLATFORM, epoch_ms
 from ta_pipeline.platform import Platform
 
 Runnable = dg.AssetsDefinition | dg.AssetChecksDefinition | dg.AssetSpec
@@ -28,8 +28,8 @@ def materialize(
     selection = dg.AssetSelection.checks(*checks) if len(checks) == len(assets) else None
     with dg.DagsterInstance.ephemeral() as instance:
         return dg.materialize(
-            assets, resources={PLATFORM: platform}, run_config={"ops": ops} if ops else None, raise_on_error=False,
-            instance=instance, selection=selection,
+            assets, resources={PLATFORM: platform, NOW: epoch_ms}, run_config={"ops": ops} if ops else None,
+            raise_on_error=False, instance=instance, selection=selection,
         )  # fmt: skip
 
 

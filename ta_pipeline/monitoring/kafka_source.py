@@ -104,7 +104,7 @@ def ask_kafka(settings: Settings, now_ms: int) -> KafkaStatus:
         "socket.timeout.ms": timeout_ms, "socket.connection.setup.timeout.ms": timeout_ms,
     }  # fmt: skip
     admin, refusals = client_with(settings, AdminClient, **limits)
-    limit_ms = 2 * settings.checkpoint_interval_ms + OPEN_MARGIN_MS
+    limit_ms = open_limit_ms(settings)
     present = ask(admin, refusals, lambda seconds: admin.list_topics(timeout=seconds), TIMEOUT_SECONDS).topics
     wanted = (settings.trades_topic, *settings.output_topics)
     missing = tuple(topic for topic in wanted if topic not in present)
@@ -151,6 +151,11 @@ def ask_kafka(settings: Settings, now_ms: int) -> KafkaStatus:
         newest_trade_ms=max((ms for ms in written if ms > 0), default=None),
         unread=unread,
     )
+
+
+def open_limit_ms(settings: Settings) -> int:
+    """A transaction of the job that is open for longer is not that of a checkpoint any more."""
+    return 2 * settings.checkpoint_interval_ms + OPEN_MARGIN_MS
 
 
 def is_overdue(end: int, stable: int, first_young: int) -> bool:

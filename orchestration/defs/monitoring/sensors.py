@@ -11,24 +11,34 @@ import dagster as dg
 import requests
 
 from orchestration.defs.monitoring.events import evaluation, observation, summary
+from orchestration.defs.transactions.schedules import examine_transactions
 from orchestration.resources import NowResource, PlatformResource
 from ta_pipeline.monitoring.channels import Webhook, tell
 from ta_pipeline.monitoring.incidents import advance
 from ta_pipeline.monitoring.judge import judge
 from ta_pipeline.monitoring.memory import Memory
+from ta_pipeline.monitoring.reach_verdicts import stable_offset
 from ta_pipeline.monitoring.snapshot import take_snapshot
 from ta_pipeline.monitoring.store_sources import StoreStatus
 from ta_pipeline.settings import Settings
 
 PERIOD_SECONDS = 30
 HEARTBEAT_SECONDS = 0.5
+STUCK = stable_offset.__name__
 
 
-@dg.sensor(minimum_interval_seconds=PERIOD_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    minimum_interval_seconds=PERIOD_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    job=examine_transactions,
+)
 def platform_health(
     context: dg.SensorEvaluationContext, platform: PlatformResource, now_ms: NowResource
 ) -> dg.SensorResult:
-    """Asks Flink, Kafka, S3, ClickHouse and the probe; check evaluations, an observation, alerts."""
+    """Asks Flink, Kafka, S3, ClickHouse and the probe; check evaluations, an observation, alerts.
+
+    When committed readers stand still, the transactions are examined: that says behind whose.
+    """
     at_ms, settings = now_ms(), platform.settings
     memory = _remembered(context)
     snapshot = take_snapshot(platform, at_ms)
@@ -48,7 +58,14 @@ def platform_health(
     told = {**memory.told, **{verdict.name: (verdict.state, at_ms) for verdict in due}}
     kept = Memory(history, incidents, told, at_ms if observed else memory.observed_ms, memory.revision)
     _beat(settings)
-    return dg.SensorResult(asset_events=events, cursor=kept.to_text(), skip_reason=summary(verdicts))
+    runs = [dg.RunRequest(run_key=alert.id) for alert in alerts if alert.kind == "opened" and alert.name == STUCK]
+    return dg.SensorResult(
+        run_requests=runs,
+        asset_events=events,
+        cursor=kept.to_text(),
+        # Dagster takes one or the other.
+        skip_reason=None if runs else summary(verdicts),
+    )
 
 
 def _remembered(context: dg.SensorEvaluationContext) -> Memory:
