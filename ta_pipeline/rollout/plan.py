@@ -83,7 +83,7 @@ class Facts:
         """What runs, or should."""
         if self.runs is not None or self.current is None:
             return self.runs
-        return Version(self.current.settings, self.current.release, self.current.image)
+        return Version.of(self.current)
 
 
 @dataclass(frozen=True)
