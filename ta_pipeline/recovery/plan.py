@@ -19,6 +19,7 @@ class Facts:
 
     Attributes:
         running: the job as Flink has it; None when it does not run.
+        is_working: all its tasks run, so that it holds its state: one that fails to restore it never gets there.
         states: every savepoint and checkpoint in S3, the newest first.
         missing_buckets: of the folders of the deployment, those that are not there.
         inputs: of the input topics.
@@ -40,6 +41,7 @@ class Facts:
     parallelism: int
     trades_topic: str
     ignore_states: bool = False
+    is_working: bool = False
 
     @property
     def hidden(self) -> int:
@@ -133,7 +135,7 @@ def _notes(facts: Facts) -> list[str]:
 
 def _blockers(facts: Facts) -> list[str]:
     blockers = []
-    if facts.running is not None and facts.running.state == "RUNNING":
+    if facts.running is not None and facts.is_working:
         blockers.append(
             f"job {facts.running.job_id} is RUNNING: its state is in its memory; take a savepoint of it "
             "(`ta savepoint take`; a bucket that is gone has to be made again first)"

@@ -142,8 +142,10 @@ class Recovery:
 
     def _facts(self) -> Facts:
         settings = self.platform.settings
+        running = running_job(self.platform)
         facts = Facts(
-            running=running_job(self.platform),
+            running=running,
+            is_working=running is not None and FlinkRest(settings.flink_rest_url).is_running(running.job_id),
             states=every_state(settings),
             missing_buckets=_missing_buckets(settings),
             inputs=extents(settings, settings.input_topics),
