@@ -42,13 +42,11 @@ class Rebuild:
         except (KeyError, TypeError, ValueError) as error:
             raise S3Error(f"{uri} does not say how to rebuild the job: {error}; run `ta recover` again") from None
 
-    def save(self, settings: Settings, name: str) -> str:
-        """Write it; returns its URI.
+    def save(self, settings: Settings, uri: str) -> None:
+        """Write it.
 
         Raises:
             S3Error: the store refused, or cannot be reached.
         """
-        uri = f"{settings.revision_dir.rstrip('/')}/rebuilds/{name}.json"
         content = orjson.dumps({"start_ms": self.start_ms, "published": self.published.dump()})
         write_object(s3_client(settings), uri, content)
-        return uri

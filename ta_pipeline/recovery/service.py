@@ -105,7 +105,8 @@ class Recovery:
                 self._await_aborts(report)
             published = self._published(facts)
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
-        uri = Rebuild(self._start_ms, published).save(settings, name)
+        uri = f"{settings.revision_dir.rstrip('/')}/rebuilds/{name}.json"
+        Rebuild(self._start_ms, published).save(settings, uri)
         options = Options(clean_start=True, verify_seconds=verify_seconds)
         ended = self.rollouts.follow(self.rollouts.start_rebuild(uri, options, report), report)
         if ended.step != "done":
