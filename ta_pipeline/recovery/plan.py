@@ -29,6 +29,7 @@ class Facts:
         parallelism: of the job.
         trades_topic: without it there is nothing to compute.
         ignore_states: the states are known to be of no use.
+        unfinished: the rollout that has not ended, in words; empty: none.
     """
 
     running: JobStatus | None
@@ -42,6 +43,7 @@ class Facts:
     trades_topic: str
     ignore_states: bool = False
     is_working: bool = False
+    unfinished: str = ""
 
     @property
     def hidden(self) -> int:
@@ -135,6 +137,8 @@ def _notes(facts: Facts) -> list[str]:
 
 def _blockers(facts: Facts) -> list[str]:
     blockers = []
+    if facts.unfinished:
+        blockers.append(f"{facts.unfinished} has not ended: let it end, or give it up with `ta rollout abandon`")
     if facts.running is not None and facts.is_working:
         blockers.append(
             f"job {facts.running.job_id} is RUNNING: its state is in its memory; take a savepoint of it "

@@ -143,12 +143,15 @@ class Recovery:
 
     def _facts(self) -> Facts:
         settings = self.platform.settings
-        running = running_job(self.platform)
+        running, missing = running_job(self.platform), _missing_buckets(settings)
+        journal_is_gone = split_uri(settings.revision_dir)[0] in missing
+        left = None if journal_is_gone else self.rollouts.unfinished()
         facts = Facts(
             running=running,
             is_working=running is not None and FlinkRest(settings.flink_rest_url).is_running(running.job_id),
             states=every_state(settings),
-            missing_buckets=_missing_buckets(settings),
+            missing_buckets=missing,
+            unfinished=f"the {left.kind} {left.id}, which is {left.step}," if left else "",
             inputs=extents(settings, settings.input_topics),
             outputs=extents(settings, final_topics(settings)),
             published=Published(settings.revision_horizon_ms),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import orjson
 import pytest
 from click.testing import Result
+from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from ta_pipeline.cli import app
 from ta_pipeline.errors import S3NoAnswerError
 from ta_pipeline.flink_rest import FlinkRest
+from ta_pipeline.kafka_config import client_config
 from ta_pipeline.platform import Platform
-from ta_pipeline.recovery.gap import find_gap
+from ta_pipeline.recovery.gap import Refill, find_gap
 from ta_pipeline.recovery.retention import extents, final_topics
 from ta_pipeline.recovery.service import Recovery
 from ta_pipeline.retained import every_state
@@ -24,6 +27,7 @@ from ta_pipeline.savepoints.catalog import read_catalog
 from ta_pipeline.savepoints.savepoint import same_path
 from ta_pipeline.settings import Settings
 from tests.jobs import expected, without_ingest
+from tests.output_records import START_MS, bar
 from tests.proofs import Say, all_committed, require_equal
 from tests.rollouts import changed, market, own_platform, require_same_as_undisturbed, roll_out
 from tests.stack import Record, RunningStack, wait_for
@@ -75,6 +79,27 @@ def test_a_job_whose_state_is_gone_is_rebuilt_from_its_inputs_with_the_same_keys
         assert newest.rebuild == current.rebuild
 
         say(f"{require_same_as_undisturbed(stack, settings, tmp_path, going)} bars as in an undisturbed run")
+
+
+def test_what_kafka_has_aborted_is_given_out_byte_by_byte_and_once(stack: RunningStack) -> None:
+    settings = stack.own_settings(revision_horizon_ms=5_000)
+    records = {second: orjson.dumps(bar("AAA", START_MS + second * 1_000)) for second in range(1, 20)}
+    transaction = _Transactions(settings)
+    transaction(records, range(1, 4), commit=True)
+    transaction(records, range(4, 7), commit=False)
+    # A job that fails aborts what it has open, and computes it again.
+    transaction(records, range(7, 9), commit=False)
+    transaction(records, range(7, 12), commit=True)
+    early = find_gap(settings, 0)
+    assert (len(early.lost), early.undecided, early.aborted) == (0, 3, 5)
+    transaction(records, range(12, 20), commit=True)
+    assert [one.record.value for one in find_gap(settings, 0).lost] == [records[second] for second in (4, 5, 6)]
+    given = Refill(settings).run(0)
+    assert given.by_topic == {settings.bars_topic: 3}
+    seen = stack.consume(settings.bars_topic, lambda found: len(found) >= len(records))
+    assert sorted(record.value for record in seen) == sorted(records.values())
+    assert [(record.key, record.value) for record in seen[-3:]] == [("AAA", records[second]) for second in (4, 5, 6)]
+    assert Refill(settings).run(0).lost == []
 
 
 @pytest.mark.kills
@@ -133,6 +158,22 @@ def test_an_outage_longer_than_the_transaction_timeout_is_told_and_its_gap_given
             require_equal(topic, without_ingest(all_committed(stack, settings, topic)), right[name])
         again = _ta(platform, "recover", "--gap", "--yes")
         assert "nothing is lost" in again.output
+
+
+class _Transactions:
+    """Writes bars in transactions of one producer, as a sink of the job does."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._topic = settings.bars_topic
+        self._producer = Producer(client_config(settings, **{"transactional.id": settings.group_id, "log_level": 0}))
+        self._producer.init_transactions(30)
+
+    def __call__(self, records: Mapping[int, bytes], seconds: Iterable[int], *, commit: bool) -> None:
+        self._producer.begin_transaction()
+        for second in seconds:
+            self._producer.produce(self._topic, records[second], key="AAA")
+        assert self._producer.flush(30) == 0
+        (self._producer.commit_transaction if commit else self._producer.abort_transaction)(30)
 
 
 def _ta(platform: Platform, *arguments: str, answer: str | None = None) -> Result:

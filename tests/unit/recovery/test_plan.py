@@ -75,6 +75,11 @@ def test_open_transactions_are_told_and_waited_for_where_they_may_hide_what_is_c
     assert wait in plan(replace(hidden, parallelism=2)).steps
 
 
+def test_a_rollout_that_was_left_comes_first() -> None:
+    (blocker,) = plan(replace(FACTS, unfinished="the upgrade 7, which is stopped,")).blockers
+    assert blocker.startswith("the upgrade 7, which is stopped, has not ended: let it end, or give it up with")
+
+
 def test_a_bucket_that_is_gone_is_made_again() -> None:
     found = plan(replace(FACTS, missing_buckets=("flink-checkpoints",)))
     assert found.steps[0] == "make bucket flink-checkpoints"
