@@ -19,7 +19,7 @@ from pyflink.table import StreamTableEnvironment
 from flink.environment import create_environment
 from flink.exchanges import execute
 from flink.kafka import kafka_properties, with_clause
-from flink.tables import TRADES, create_sources
+from flink.tables import TRADES, create_sources, startup_options
 from flink.ticks import create_ticks
 from flink.windows import TYPES, create_branch_views, ticks_query
 from ta_pipeline.indicators.set import IndicatorSet
@@ -65,7 +65,7 @@ def build(settings: Settings, variant: str) -> StreamExecutionEnvironment:
     environment, tables = create_environment(settings, bounded=False)
     rules = TradeConditions.load()
     if variant != "bare":
-        create_sources(tables, settings, None)
+        create_sources(tables, settings, None, startup_options(settings))
         create_ticks(tables, settings, rules)
         create_branch_views(tables)
     inserts = tables.create_statement_set()

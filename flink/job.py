@@ -4,6 +4,7 @@ Run it on a cluster: `flink run -d -py flink/job.py`; settings come as arguments
 environment of the client. `--recordings IN --out OUT` is the bounded run of `ta compute`: files, no Kafka, no live.
 `--describe FILE` submits nothing and writes what the job needs of a saved state (flink/manifest.py). `--drill` leaves
 the state of exactly-once sinks behind, for a job that is restored beside the one the state is of (flink/uids.py).
+`--rebuild URI` begins anew from the inputs, and gives out what is not on the output topics yet (`ta recover`).
 """
 
 from __future__ import annotations
@@ -27,13 +28,15 @@ from flink.handover import end_with_owner, wait_for_go
 from flink.manifest import describe
 from flink.signals import BEAT_TAG, INSTANTS, LATE_TAG, REJECT_TAG, SIGNAL_TYPE, SignalFunction
 from flink.sinks import BEATS_VIEW, LATE_VIEW, REJECTS_VIEW, SIGNALS_VIEW, create_sinks, outputs, status_view_sql
-from flink.tables import Recordings, create_sources
+from flink.tables import Recordings, create_sources, startup_at, startup_options
 from flink.ticks import create_ticks
 from flink.uids import set_uids
 from flink.windows import TYPES, create_branch_views, ticks_query
+from ta_pipeline.recovery.rebuild import Rebuild
 from ta_pipeline.rows import FINAL, QUOTE
 from ta_pipeline.settings import Settings, load_settings, parse_overrides
 from ta_pipeline.signals.outputs import Signal
+from ta_pipeline.signals.published import Published
 from ta_pipeline.trade_conditions import TradeConditions
 
 _ROW_TYPES = {
@@ -62,24 +65,28 @@ class Signals(NamedTuple):
     rows: DataStream
 
 
-def build(settings: Settings, files: Files | None = None, *, drill: bool = False) -> StreamExecutionEnvironment:
+def build(
+    settings: Settings, files: Files | None = None, *, drill: bool = False, rebuild: Rebuild | None = None
+) -> StreamExecutionEnvironment:
     """The whole job as a graph, ready to execute.
 
     Args:
         settings: of the job.
         files: make it the bounded run over these.
         drill: the uids of exactly-once sinks are others, so that their state is not restored.
+        rebuild: where a job without state begins, and what of its output is there already.
     """
     bounded = files is not None
     environment, tables = create_environment(settings, bounded=bounded, rest_port=files.rest_port if files else None)
     rules = TradeConditions.load()
 
-    create_sources(tables, settings, files.recordings if files else None)
+    startup = startup_options(settings) if rebuild is None else startup_at(rebuild.start_ms)
+    create_sources(tables, settings, files.recordings if files else None, startup)
     create_ticks(tables, settings, rules)
     create_branch_views(tables)
     ticks = tables.to_data_stream(tables.sql_query(ticks_query(settings, rules, live=not bounded)))
 
-    signals = signals_of(ticks, settings, live=not bounded)
+    signals = signals_of(ticks, settings, live=not bounded, published=rebuild.published if rebuild else None)
 
     _write(tables, settings, signals, files.out if files else None)
     if not bounded:
@@ -88,8 +95,8 @@ def build(settings: Settings, files: Files | None = None, *, drill: bool = False
     return environment
 
 
-def signals_of(ticks: DataStream, settings: Settings, *, live: bool) -> Signals:
-    """The keyed function over the rows of all branches, in order.
+def signals_of(ticks: DataStream, settings: Settings, *, live: bool, published: Published | None = None) -> Signals:
+    """The keyed function over the rows of all branches, in order; what is `published` is not given out.
 
     Rows cross into Python packed, and come back packed: `Sequencer` and `SignalRows` (flink/java) do it. The query has
     put the key beside the row, as PyFlink's `key_by` would: that one runs a Python function for each row only to do so.
@@ -108,7 +115,9 @@ def signals_of(ticks: DataStream, settings: Settings, *, live: bool) -> Signals:
     keyed = jvm.org.apache.flink.streaming.api.datastream.DataStreamUtils.reinterpretAsKeyedStream(
         packed, jvm.KeyByKeySelector(), key_type
     )
-    function = KeyedStream(keyed, packed_type, ticks).process(SignalFunction(settings, live=live), packed_type)
+    function = KeyedStream(keyed, packed_type, ticks).process(
+        SignalFunction(settings, live=live, published=published), packed_type
+    )
     function.name("signals")
 
     instants = to_jarray(jvm.int, [number for number, name in enumerate(Signal._fields) if name in INSTANTS])
@@ -150,6 +159,7 @@ def main() -> None:
     parser.add_argument("--rest-port", type=int, help="port of the bounded run's own REST API")
     parser.add_argument("--describe", type=Path, metavar="FILE", help="write what the job needs of a saved state")
     parser.add_argument("--drill", action="store_true", help="leave the state of exactly-once sinks behind")
+    parser.add_argument("--rebuild", metavar="URI", help="begin anew from the inputs, as this object says")
     parser.add_argument("--owner", help="end with this process: its id and start, as JSON")
     arguments = parser.parse_args()
     if arguments.owner:
@@ -160,7 +170,8 @@ def main() -> None:
         folder = arguments.recordings
         recordings = Recordings(*(folder / f"{name}.jsonl" for name in ("trades", "quotes", "bars_1m", "status")))
         files = Files(recordings, arguments.out, arguments.rest_port)
-    environment = build(settings, files, drill=arguments.drill)
+    rebuild = Rebuild.load(settings, arguments.rebuild) if arguments.rebuild else None
+    environment = build(settings, files, drill=arguments.drill, rebuild=rebuild)
     if arguments.describe:
         manifest = describe(environment, settings)
         arguments.describe.write_text(json.dumps(manifest, indent=2), encoding="utf-8")

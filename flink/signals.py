@@ -33,6 +33,7 @@ from ta_pipeline.settings import Settings
 from ta_pipeline.signals import states
 from ta_pipeline.signals.engine import EngineSettings, SymbolEngine
 from ta_pipeline.signals.outputs import Late, Output, Reject, Signal
+from ta_pipeline.signals.published import Published
 from ta_pipeline.signals.pulse import Beat, ClockClosings, Pulse
 from ta_pipeline.signals.states import State
 
@@ -73,14 +74,15 @@ _IN_MEMORY = 20_000  # symbols; a flood of others is read back from the state
 
 
 class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
-    """Bars and signals of each symbol, as the watermark and the slices come."""
+    """Bars and signals of each symbol, as the watermark and the slices come; none that is `published`."""
 
-    def __init__(self, settings: Settings, *, live: bool) -> None:
+    def __init__(self, settings: Settings, *, live: bool, published: Published | None = None) -> None:
         # The function travels inside the job graph: only what it needs, and no secret.
         self._engine_settings = EngineSettings.of(settings, live=live)
         self._state_ttl_days = settings.state_ttl_days
         self._fail_on_reject = settings.on_bad_record == "fail"
         self._live = live
+        self._published = published
         # Two seconds within the horizon never have the same slot.
         self._slots = settings.revision_horizon_ms // 1_000 + 2
         # A slice ends, is computed and travels: after three of them it has been seen.
@@ -131,7 +133,9 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
                     live = self._engine(row.symbol).live(row, now_ms)
                     yield from self._side_outputs(live, signals, row.end_ms - 1, now_ms)
                 case rows.REJECT:
-                    yield REJECT_TAG, self._reject(row, now_ms)
+                    reject = self._reject(row, now_ms)
+                    if self._published is None or self._published.new_of(reject) is not None:
+                        yield REJECT_TAG, Row(*reject)
                 case rows.STATUS:
                     self._counters.add(f"status_{row.detail}", 1)
                 case rows.CLOCK:
@@ -159,7 +163,7 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
         self, outputs: Iterable[Output], signals: list[tuple[Any, ...]], watermark_ms: int, now_ms: int
     ) -> Iterator[object]:
         """Put the signals among `outputs` into `signals`, which leave as one; the others leave here."""
-        for output in outputs:
+        for output in outputs if self._published is None else self._new(outputs, self._published):
             self._pulse.output(output)
             if isinstance(output, Late):
                 self._log_late(output, now_ms)
@@ -168,6 +172,15 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
                 if isinstance(output, Signal) and output.revision > 0 and output.is_final and output.has_bar:
                     self._log_revision(output, watermark_ms, now_ms)
                 signals.append(tuple(output))
+
+    def _new(self, outputs: Iterable[Output], published: Published) -> Iterator[Output]:
+        """What of `outputs` is not on the topics; the other is counted."""
+        for output in outputs:
+            new = published.new_of(output)
+            if new != output:
+                self._counters.add("already_published", 1)
+            if new is not None:
+                yield new
 
     def _beat(self, row: TickRow, now_ms: int, ctx: KeyedProcessFunction.Context) -> Iterator[object]:
         """Count the row; report when a report is due."""
@@ -232,7 +245,7 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
             event_ts=signal.event_ms, watermark=watermark_ms, lag_ms=now_ms - signal.last_ms, revision=signal.revision,
         )  # fmt: skip
 
-    def _reject(self, row: TickRow, now_ms: int) -> Row:
+    def _reject(self, row: TickRow, now_ms: int) -> Reject:
         self._counters.add(f"rejected_{row.kind}", 1)
         self._log.write(
             f"rejected_{row.kind}", f"rejected: {row.kind}", now_ms, symbol=row.symbol, channel=row.log_topic,
@@ -244,9 +257,9 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
                 f"TA_ON_BAD_RECORD=fail: {row.log_topic} partition {row.log_partition} offset {row.log_offset} is "
                 f"rejected: {row.kind} {row.detail or ''}; mend the record's producer, or set TA_ON_BAD_RECORD=reject"
             )
-        return Row(*Reject(
+        return Reject(
             row.symbol, now_ms, row.kind or "", row.detail, row.log_topic, row.log_partition, row.log_offset, row.raw
-        ))  # fmt: skip
+        )
 
     @staticmethod
     def _value(state: State, context: RuntimeContext, ttl: StateTtlConfig) -> ValueState:

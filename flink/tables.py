@@ -59,8 +59,30 @@ class Recordings:
     status: Path
 
 
-def create_sources(tables: StreamTableEnvironment, settings: Settings, recordings: Recordings | None) -> None:
-    """Create the four source tables, over Kafka or, when `recordings` is given, over files (bounded)."""
+def startup_options(settings: Settings) -> dict[str, str]:
+    """Where a job without restored state starts to read, by `TA_STARTUP_MODE`."""
+    modes = {"latest": "latest-offset", "earliest": "earliest-offset", "group-offsets": "group-offsets"}
+    return {"scan.startup.mode": modes[settings.startup_mode]}
+
+
+def startup_at(start_ms: int | None) -> dict[str, str]:
+    """The same for a job that is rebuilt: what Kafka took from this time on; None: all that is retained."""
+    if start_ms is None:
+        return {"scan.startup.mode": "earliest-offset"}
+    return {"scan.startup.mode": "timestamp", "scan.startup.timestamp-millis": str(start_ms)}
+
+
+def create_sources(
+    tables: StreamTableEnvironment, settings: Settings, recordings: Recordings | None, startup: Mapping[str, str]
+) -> None:
+    """Create the four source tables, over Kafka or, when `recordings` is given, over files (bounded).
+
+    Args:
+        tables: where they are created.
+        settings: of the job.
+        recordings: the files.
+        startup: where a job without restored state starts to read Kafka: `startup_options`, `startup_at`.
+    """
     tables.create_java_temporary_system_function("RFC_3339_MILLIS", "ta.flink.Rfc3339Millis")
     tables.create_java_temporary_system_function("EVENT_MILLIS", "ta.flink.EventMillis")
     tables.create_java_temporary_system_function("TRADE_RULE", "ta.flink.TradeRule")
@@ -83,7 +105,7 @@ def create_sources(tables: StreamTableEnvironment, settings: Settings, recording
         }
     )
     for table, topic in topics.items():
-        options = _kafka_options(settings, table, topic) if files is None else _file_options(files[table])
+        options = _kafka_options(settings, table, topic, startup) if files is None else _file_options(files[table])
         tables.execute_sql(_ddl(settings, table, topic, options, from_files=files is not None))
     # Without what is computed from it, a record passes as the format has made it; the watermarks are the source's.
     create_view(tables, TRADES_READ, stream_of(tables, TRADES, but=("event_ms", "event_time")), _times(settings))
@@ -167,8 +189,7 @@ def _format(settings: Settings) -> dict[str, str]:
     return options
 
 
-def _kafka_options(settings: Settings, table: str, topic: str) -> dict[str, str]:
-    startup = {"latest": "latest-offset", "earliest": "earliest-offset", "group-offsets": "group-offsets"}
+def _kafka_options(settings: Settings, table: str, topic: str, startup: Mapping[str, str]) -> dict[str, str]:
     if table in {TRADES, QUOTES}:
         # The clock shares the consumer of the topics whose windows it closes: one fetch session brings both, and a
         # partition's watermark counts only when the others' are known or idle. Idle is what gives nothing while the
@@ -185,7 +206,7 @@ def _kafka_options(settings: Settings, table: str, topic: str) -> dict[str, str]
         }  # fmt: skip
     return {
         **connector,
-        "scan.startup.mode": startup[settings.startup_mode],
+        **startup,
         "scan.topic-partition-discovery.interval": f"{settings.partition_discovery_ms} ms",
         "properties.group.id": settings.group_id,
         "properties.isolation.level": "read_committed",

@@ -18,6 +18,8 @@ from ta_pipeline.errors import TaError
 from ta_pipeline.flink_rest import FlinkRest
 from ta_pipeline.platform import Platform
 from ta_pipeline.preflight import problems
+from ta_pipeline.revisions import RevisionStore
+from ta_pipeline.rollout.outage import outage_note
 from ta_pipeline.runtime import JobStatus
 from ta_pipeline.settings import Settings, load_settings, parse_overrides
 from ta_pipeline.terminal import errors, fail, steps
@@ -46,6 +48,8 @@ def run(
         found = problems(settings)
         if found:
             raise typer.Exit(_refuse(found))
+        if from_savepoint and (note := outage_note(settings, from_savepoint, RevisionStore(settings).newest())):
+            errors.print(f"[yellow]note:[/] {note}", highlight=False, soft_wrap=True)
         for runtime in runtimes:
             # The table job's place is in its consumer group, not in the savepoint of the job.
             restore_from = from_savepoint or None if runtime is runtimes[0] else None

@@ -29,12 +29,14 @@ class Platform:
         local: where the local stack is.
         code: the folder with the job's code; the checkout, or a release of it.
         recorded: `TA_*` variables of an older version, which its code may know and this one not.
+        rebuild: what the job withholds since it was rebuilt from its inputs; empty: it was not.
     """
 
     settings: Settings
     local: LocalSettings
     code: Path = REPOSITORY
     recorded: Mapping[str, str] = field(default_factory=dict)
+    rebuild: str = ""
 
     @classmethod
     def here(cls, **overrides: str) -> Self:
@@ -58,19 +60,20 @@ class Platform:
             )
         return cls(settings, local)
 
-    def at(self, recorded: Mapping[str, str], release: str) -> Self:
+    def at(self, recorded: Mapping[str, str], release: str, rebuild: str = "") -> Self:
         """The same deployment as it was, or is to be: with these settings and this code, and the secrets of today.
 
         Args:
             recorded: `TA_*` variables without secrets.
             release: digest of the code.
+            rebuild: what the job withholds since it was rebuilt from its inputs.
 
         Raises:
             SettingsError: a setting that this code knows has a value that is not allowed.
             StackError: the release is not here.
         """
         code = find_release(self.local, release).path
-        return dataclasses.replace(self.asked_as(recorded), code=code)
+        return dataclasses.replace(self.asked_as(recorded), code=code, rebuild=rebuild)
 
     def asked_as(self, recorded: Mapping[str, str]) -> Self:
         """The same deployment with these settings, to ask what it does and has saved; not to deploy.
@@ -102,7 +105,8 @@ class Platform:
     @property
     def job(self) -> JobRuntime:
         """The runtime of the job."""
-        return LocalRuntime(self.settings, self.environment, local=self.local, code=self.code)
+        arguments = ("--rebuild", self.rebuild) if self.rebuild else ()
+        return LocalRuntime(self.settings, self.environment, arguments=arguments, local=self.local, code=self.code)
 
     @property
     def table_job(self) -> JobRuntime | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ta_pipeline.errors import StateError
 from ta_pipeline.runtime import SavedPoint
-from ta_pipeline.s3 import list_objects, s3_client, split_uri
+from ta_pipeline.s3 import bucket_exists, list_objects, s3_client, split_uri
 from ta_pipeline.settings import Settings
 
 _METADATA = "/_metadata"
@@ -48,6 +48,19 @@ def written_at_ms(settings: Settings, path: str) -> int:
     if found is None:
         raise StateError(f"{path} is not a complete savepoint or checkpoint")
     return found.at_ms
+
+
+def every_state(settings: Settings) -> list[SavedPoint]:
+    """Every complete savepoint and retained checkpoint of whatever job, the newest first; none without the bucket.
+
+    Raises:
+        S3Error: the store refused, or cannot be reached: then nobody knows.
+    """
+    found: list[SavedPoint] = []
+    for directory, is_savepoint in ((settings.checkpoint_dir, False), (settings.savepoint_dir, True)):
+        if bucket_exists(s3_client(settings), split_uri(directory)[0]):
+            found += _points(settings, f"{directory.rstrip('/')}/", is_savepoint=is_savepoint)
+    return sorted(found, key=lambda point: point.at_ms, reverse=True)
 
 
 def _points(settings: Settings, prefix: str, *, is_savepoint: bool) -> Iterator[SavedPoint]:

@@ -51,6 +51,7 @@ class Revision:
         back_from: the savepoint or checkpoint that job started with.
         reason: why it was rolled back.
         rollout: the id of the rollout that recorded it.
+        rebuild: what the job withholds since it was rebuilt from its inputs; see `rollout.journal.Version`.
     """
 
     number: int
@@ -73,6 +74,7 @@ class Revision:
     back_from: str | None = None
     reason: str | None = None
     rollout: str | None = None
+    rebuild: str = ""
 
     @property
     def settings_hash(self) -> str:

@@ -61,20 +61,30 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def ensure_bucket(client: Any, bucket: str) -> bool:
-    """Create `bucket` unless it is there; returns whether it was created.
+def bucket_exists(client: Any, bucket: str) -> bool:
+    """Whether there is such a bucket.
 
     Raises:
-        S3Error: the store refused, or cannot be reached.
+        S3Error: the store refused, or cannot be reached: then nobody knows.
     """
     try:
         client.head_bucket(Bucket=bucket)
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") not in {"404", "NoSuchBucket", "NotFound"}:
             raise _error(f"S3 refused bucket {bucket!r}", error) from None
+        return False
     except BotoCoreError as error:
         raise _error(f"S3 cannot be reached for bucket {bucket!r}", error) from None
-    else:
+    return True
+
+
+def ensure_bucket(client: Any, bucket: str) -> bool:
+    """Create `bucket` unless it is there; returns whether it was created.
+
+    Raises:
+        S3Error: the store refused, or cannot be reached.
+    """
+    if bucket_exists(client, bucket):
         return False
     try:
         client.create_bucket(Bucket=bucket)

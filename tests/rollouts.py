@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pytest
 from orchestration.defs.deployment.assets import flink_deployment
 from ta_pipeline.feed import FeedReport
 from ta_pipeline.feed import send as feed
+from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import RevisionStore
 from ta_pipeline.rollout.execute import Execution
@@ -51,6 +53,20 @@ def market(settings: Settings, seed: int, seconds: float = LONGEST_SECONDS) -> I
 def changed(platform: Platform, **settings: Any) -> Platform:
     """The same deployment with other settings declared."""
     return Platform.of(load_settings(**{**platform.settings.model_dump(), **settings}), platform.local)
+
+
+def code_with(folder: Path, edits: Mapping[str, Sequence[tuple[str, str]]]) -> Path:
+    """A checkout of the job's code in `folder`, with texts of some files replaced: by file, what was and what is."""
+    for part in ("flink", "ta_pipeline", "schema"):
+        shutil.copytree(REPOSITORY / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "java", "jars"))
+    for name, replaced in edits.items():
+        path = folder / name
+        text = path.read_text(encoding="utf-8")
+        for before, after in replaced:
+            assert before in text, f"{name} has no {before!r}"
+            text = text.replace(before, after, 1)
+        path.write_text(text, encoding="utf-8")
+    return folder
 
 
 def roll_out(platform: Platform, **config: Any) -> dict[str, Any]:
@@ -117,9 +133,10 @@ def silent(_text: str) -> None:
 
 
 @contextmanager
-def own_platform(stack: RunningStack) -> Iterator[Platform]:
+def own_platform(stack: RunningStack, **settings_of_its_own: Any) -> Iterator[Platform]:
     """A deployment of the test's own, whose job is ended with the block."""
-    settings = stack.own_settings(schemas=True, startup_mode="earliest", clickhouse_url="", **FAST)
+    given = {"startup_mode": "earliest", "clickhouse_url": "", **FAST, **settings_of_its_own}
+    settings = stack.own_settings(schemas=True, **given)
     made = Platform.of(settings, stack.local)
     try:
         yield made

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import sys
 from array import array
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, Self
 
 from ta_pipeline.errors import StateVersionError
@@ -28,8 +29,9 @@ from ta_pipeline.sessions import Sessions
 
 VERSION = 2
 """Layout version of the bytes; each indicator's dump has its own beside it."""
-LOADS: tuple[int, ...] = ()
-"""Older layouts that `IndicatorSet.from_bytes` reads too."""
+UPGRADES: Mapping[int, Callable[[array[float]], array[float]]] = {}
+"""From older layouts that `IndicatorSet.from_bytes` reads too, by their version: all numbers to those of the next."""
+LOADS = tuple(UPGRADES)
 
 Timeframe = Literal["1s", "1m"]
 
@@ -188,7 +190,9 @@ class IndicatorSet:
         if not data or len(data) % 8:
             raise StateVersionError(f"indicator state has {len(data)} bytes; it is a list of 8-byte numbers")
         numbers = array("d", _little_endian(data))
-        if numbers[0] not in {VERSION, *LOADS}:
+        while numbers[0] in UPGRADES:
+            numbers = UPGRADES[int(numbers[0])](numbers)
+        if numbers[0] != VERSION:
             raise StateVersionError(
                 f"indicator state has layout version {numbers[0]:g}; this code reads version {VERSION}: "
                 "run the code that wrote it, or start without state"

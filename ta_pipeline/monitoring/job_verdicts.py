@@ -141,7 +141,8 @@ def sink_transactions(snapshot: StatusSnapshot, history: History) -> Verdict:
     text = f"{failed} failed commits and {len(broken)} failures of transactions in 5 min, none is allowed"
     if failed or broken:
         reason = f"; the newest: {broken[0].cause}" if broken else ""
-        return Verdict(name, "bad", text + reason, figures, ticks=AT_ONCE)
+        lost = "; what a failed commit held may be lost: `ta recover --gap` finds it and gives it out" if failed else ""
+        return Verdict(name, "bad", text + reason + lost, figures, ticks=AT_ONCE)
     return Verdict(name, "ok", text, figures)
 
 

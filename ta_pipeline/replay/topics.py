@@ -6,40 +6,26 @@ reached. Which day a message is of, its event time says, not when Kafka took it.
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 
 from ta_pipeline.decode import OutputDecoder, epoch_ms
 from ta_pipeline.envelope import KINDS, is_envelope, topic_of
-from ta_pipeline.errors import BadRecordError, KafkaSetupError, RecordingError
-from ta_pipeline.kafka_config import ConfigValue
-from ta_pipeline.kafka_refusals import Refusals, ask, client_with, require_visible
+from ta_pipeline.errors import BadRecordError, RecordingError
 from ta_pipeline.replay.compare import Frames
 from ta_pipeline.replay.frames import frames_of
 from ta_pipeline.replay.inputs import ALL
 from ta_pipeline.schema_registry import registry_client
 from ta_pipeline.sessions import SessionBounds
 from ta_pipeline.settings import Settings
+from ta_pipeline.topic_ranges import Progress, Retained, retained_records
 
-_TIMEOUT_SECONDS = 15.0
-_BATCH = 5_000
 _MAGIC = b"\0"
-
-Progress = Callable[[int], None]
-"""Told how many records have been read."""
-
-
-class _Read(NamedTuple):
-    topic: str
-    key: str
-    value: bytes
 
 
 def record_day(
@@ -63,7 +49,7 @@ def record_day(
     files = {topic: path.open("wb") for topic, path in topics.items()}
     try:
         with _lines(settings) as text:
-            for record in _read(settings, list(topics), bounds.start_ms, progress):
+            for record in retained_records(settings, list(topics), bounds.start_ms, progress):
                 if symbol in {ALL, record.key} and (line := text(record)) is not None and _is_of(line, bounds):
                     files[record.topic].write(line + b"\n")
     finally:
@@ -95,7 +81,7 @@ def emitted_frames(
     records: dict[str, list[dict[str, Any]]] = {"bars": [], "signals": []}
     topics = [settings.bars_topic, settings.signals_topic]
     with OutputDecoder(settings) as decoder:
-        for record in _read(settings, topics, bounds.start_ms, progress):
+        for record in retained_records(settings, topics, bounds.start_ms, progress):
             if symbol not in {ALL, record.key}:
                 continue
             channel, decoded = decoder.decode(record.topic, record.value)
@@ -104,57 +90,8 @@ def emitted_frames(
     return frames_of(records, settings)
 
 
-def _read(settings: Settings, topics: Sequence[str], start_ms: int, progress: Progress) -> Iterator[_Read]:
-    """Committed records from `start_ms` (Kafka's time) to the end of each partition."""
-    config: dict[str, ConfigValue] = {
-        "group.id": f"{settings.group_id}-replay-{uuid.uuid4().hex}",
-        "enable.auto.commit": False,
-        "isolation.level": "read_committed",
-        "enable.partition.eof": True,
-        "auto.offset.reset": "earliest",
-    }
-    consumer, refusals = client_with(settings, Consumer, **config)
-    count = 0
-    try:
-        places = _places(consumer, refusals, settings, topics)
-        begin = consumer.offsets_for_times([TopicPartition(*place, start_ms) for place in places], _TIMEOUT_SECONDS)
-        consumer.assign(begin)
-        left = set(places)
-        while left:
-            for message in consumer.consume(_BATCH, timeout=1.0):
-                topic, partition, error = message.topic(), message.partition(), message.error()
-                if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                    raise KafkaSetupError(f"the day could not be read: {refusals.explain(error)}")
-                if topic is None or partition is None or error is not None:
-                    left.discard((str(topic), partition if partition is not None else -1))
-                    continue
-                count += 1
-                key, value = message.key(), message.value()
-                if key is not None and value is not None:
-                    yield _Read(topic, _decoded(key), value if isinstance(value, bytes) else value.encode())
-            progress(count)
-    except KafkaException as error:
-        raise KafkaSetupError(f"the day could not be read: {refusals.explain(error.args[0])}") from None
-    finally:
-        consumer.close()
-
-
-def _places(consumer: Consumer, refusals: Refusals, settings: Settings, topics: Sequence[str]) -> list[tuple[str, int]]:
-    # The list of all topics: asking for one by name would create it where the broker does that.
-    present = ask(consumer, refusals, lambda seconds: consumer.list_topics(timeout=seconds), _TIMEOUT_SECONDS).topics
-    missing = sorted(set(topics) - set(present))
-    if missing:
-        require_visible(settings, missing, _TIMEOUT_SECONDS)
-        raise KafkaSetupError(f"no such topic at {settings.kafka_bootstrap} (TA_KAFKA_BOOTSTRAP): {', '.join(missing)}")
-    return [(topic, partition) for topic in topics for partition in present[topic].partitions]
-
-
-def _decoded(key: str | bytes) -> str:
-    return key if isinstance(key, str) else key.decode("utf-8", "replace")
-
-
 @contextmanager
-def _lines(settings: Settings) -> Iterator[Callable[[_Read], bytes | None]]:
+def _lines(settings: Settings) -> Iterator[Callable[[Retained], bytes | None]]:
     """How a value becomes a line of JSON; None: it cannot, and the job would reject it."""
     if settings.input_format == "json":
         yield lambda record: record.value.replace(b"\n", b" ")
@@ -162,7 +99,7 @@ def _lines(settings: Settings) -> Iterator[Callable[[_Read], bytes | None]]:
     registry = registry_client(settings)
     avro = AvroDeserializer(registry)
 
-    def text(record: _Read) -> bytes | None:
+    def text(record: Retained) -> bytes | None:
         if not record.value.startswith(_MAGIC):
             return None
         envelope = avro(record.value)

@@ -116,8 +116,9 @@ class Execution:
         with self._tools.flow(rollout) as flow:
             before = rollout.committed or flow.committed()
             found = verify(
-                lambda: runtime.find(job_id), lambda: flow.since(before), rollout.verify_seconds, self._tools.report
-            )
+                lambda: runtime.find(job_id), lambda: flow.since(before), rollout.verify_seconds, self._tools.report,
+                is_catching_up=bool(rollout.target.rebuild) and rollout.start_from is None,
+            )  # fmt: skip
             first = rollout.first_record_at or (time.time() if flow.since(before)[1] else None)
         self._tools.report(found.text)
         if found.refuted:

@@ -16,6 +16,7 @@ from ta_pipeline.preflight import problems
 from ta_pipeline.replay.record import blocking_verdicts, newest_verdict
 from ta_pipeline.revisions import Revision, RevisionStore
 from ta_pipeline.rollout.journal import Rollout, Version
+from ta_pipeline.rollout.outage import outage_note
 from ta_pipeline.rollout.plan import Facts, plan
 from ta_pipeline.rollout.running import elsewhere, left_state, moved_here, newest_state, running_job, state_at
 from ta_pipeline.runtime import JobStatus
@@ -113,6 +114,8 @@ def gather(
     # Of a state that somebody named nothing is written down that is sure to be of it.
     recorded = found.states if found and not options.restore_from else last.states if last else {}
     reasons, said = incompatibilities(manifest, saved, recorded), notes(manifest, saved, recorded)
+    if facts.saved and (old := outage_note(settings, facts.saved, newest_revision)):
+        said.append(old)
     judged = dataclasses.replace(facts, incompatible=reasons, state_notes=said)
     return Gathered(judged, schema_ids, manifest.versions)
 

@@ -18,6 +18,7 @@ import orjson
 
 from ta_pipeline.errors import S3Error
 from ta_pipeline.processes import ProcessId
+from ta_pipeline.revisions import Revision
 from ta_pipeline.s3 import list_keys, read_object, s3_client, write_object
 from ta_pipeline.settings import Settings
 
@@ -47,11 +48,21 @@ SILENT_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class Version:
-    """What runs: settings (`TA_*`, no secrets), the digest of the code, the image on Kubernetes."""
+    """What runs: settings (`TA_*`, no secrets), the digest of the code, the image on Kubernetes.
+
+    `rebuild` is what a job that was rebuilt from its inputs withholds (`ta_pipeline.recovery.rebuild`): the URI goes
+    along from version to version, because a symbol that is quiet stands before what it has published.
+    """
 
     settings: Mapping[str, str]
     release: str
     image: str = ""
+    rebuild: str = ""
+
+    @classmethod
+    def of(cls, revision: Revision) -> Self:
+        """What a revision ran."""
+        return cls(revision.settings, revision.release, revision.image, revision.rebuild)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -24,6 +24,7 @@ class Offsets:
             # The end is the last stable offset, behind which nothing is visible to a reader.
             "isolation.level": "read_committed",
         }  # fmt: skip
+        self._settings = settings
         self._where = settings.kafka_bootstrap
         self._consumer, self._refusals = client_with(settings, Consumer, **options)
 
@@ -42,6 +43,29 @@ class Offsets:
             KafkaSetupError: the broker cannot be reached, or a topic does not exist.
         """
         return {topic: sum(self._at(one, at_ms) for one in self._partitions(topic)) for topic in topics}
+
+    def ends_of(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+        """The end offset of each partition.
+
+        Raises:
+            KafkaSetupError: the broker cannot be reached, or a topic does not exist.
+        """
+        return {(one.topic, one.partition): self._end(one) for topic in topics for one in self._partitions(topic)}
+
+    def left_of(self, group_id: str, ends: Mapping[tuple[str, int], int]) -> int:
+        """How many offsets a consumer group has committed too few of to be at `ends`.
+
+        Raises:
+            KafkaSetupError: the broker cannot be reached.
+        """
+        options: dict[str, ConfigValue] = {"group.id": group_id}
+        consumer, _ = client_with(self._settings, Consumer, **options)
+        try:
+            with self._explained(f"group {group_id}"):
+                found = consumer.committed([TopicPartition(*place) for place in ends], timeout=TIMEOUT_SECONDS)
+        finally:
+            consumer.close()
+        return sum(max(0, ends[one.topic, one.partition] - max(one.offset, 0)) for one in found)
 
     def close(self) -> None:
         """Let go of the broker."""

@@ -83,7 +83,7 @@ class Facts:
         """What runs, or should."""
         if self.runs is not None or self.current is None:
             return self.runs
-        return Version(self.current.settings, self.current.release, self.current.image)
+        return Version.of(self.current)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,8 @@ def plan(facts: Facts, expected_downtime_seconds: float = 20.0, *, shadow_restor
     if facts.current is not None and saved is None and not facts.clean_start:
         blockers.append(
             f"revision {facts.current.number} should run, does not, and left no savepoint or checkpoint that can be "
-            "found: starting without it loses the state; accept that with clean_start, or name one with restore_from"
+            "found: starting without it loses the state: name one with restore_from, rebuild it from the inputs "
+            "(`ta recover`), or accept the loss with clean_start"
         )
     if saved is not None:
         blockers += _state_blockers(facts)

@@ -62,10 +62,40 @@ class Rollouts:
         """
         target = version_of(self.platform)
         left = self._left(report)
-        if left is not None and left.kind != "stop" and left.target == target:
+        if left is not None and left.kind != "stop" and dataclasses.replace(left.target, rebuild="") == target:
             return self.resume(left, report)
         with self._planning(report):
-            return self._start(target, options, report)
+            return self._start(self._carried(target, options), options, report)
+
+    def start_rebuild(self, rebuild: str, options: Options, report: Report) -> Rollout:
+        """Begin to start the declared version without state, from its inputs, beside what is published.
+
+        Args:
+            rebuild: the URI of a `ta_pipeline.recovery.rebuild.Rebuild`.
+            options: see there; the state is given up.
+            report: told of each step.
+
+        Raises:
+            RolloutError: the job runs, or something else forbids it; nothing was changed.
+            TaError: something that has to be asked does not answer.
+        """
+        target = dataclasses.replace(version_of(self.platform), rebuild=rebuild)
+        with self._planning(report):
+            running = running_job(self.platform)
+            if running is not None:
+                raise RolloutError(f"job {running.job_id} is {running.state}: it has a state, nothing is to be rebuilt")
+            rollout = self._start(target, dataclasses.replace(options, clean_start=True), report)
+            if rollout is None:
+                raise RolloutError("there is nothing to start")
+            return rollout
+
+    def _carried(self, target: Version, options: Options) -> Version:
+        """With what the job withholds that it goes on from."""
+        newest, current = self.revisions.newest_and_current()
+        last = current or newest
+        if last is None or options.clean_start:
+            return target
+        return dataclasses.replace(target, rebuild=last.rebuild)
 
     def _start(self, target: Version, options: Options, report: Report) -> Rollout | None:
         gathered = gather(self.platform, self.revisions, self.journal.load(), target, options)
@@ -84,7 +114,8 @@ class Rollouts:
             previous=facts.previous,
             previous_revision=self._previous_revision(facts),
             restore_from=planned.restore_from,
-            savepoint=facts.left,
+            # What a job left that is rebuilt is gone, though Flink may remember it.
+            savepoint=None if options.clean_start and target.rebuild else facts.left,
             clean_start=options.clean_start,
             old_job_id=facts.running.job_id if facts.running else None,
             shadow_restore=options.shadow_restore,
@@ -117,7 +148,7 @@ class Rollouts:
         if options.old_job_is_gone:
             to = moved_here(self.platform, to)
             newest, current = (one and moved_here(self.platform, one) for one in (newest, current))
-        target = Version(to.settings, to.release, to.image)
+        target = self._carried(Version.of(to), options)
         running = self._running_at(to, current)
         left, note = None, ""
         if running is not None and current is not None:
@@ -135,7 +166,7 @@ class Rollouts:
             kind="rollback",
             started_at=time.time(),
             target=target,
-            previous=Version(current.settings, current.release, current.image) if current else None,
+            previous=Version.of(current) if current else None,
             previous_revision=current.number if current else None,
             restore_from=restore_from,
             savepoint=left.path if left else None,
@@ -162,7 +193,7 @@ class Rollouts:
             running = running_job(self.platform)
             if running is None:
                 raise RolloutError(f"{self.platform.job.name} does not run: there is nothing to stop")
-            target = Version(current.settings, current.release, current.image) if current else version_of(self.platform)
+            target = Version.of(current) if current else version_of(self.platform)
             rollout = Rollout(
                 id=_new_id(), kind="stop", started_at=time.time(), target=target, old_job_id=running.job_id,
                 states=current.states if current else {}, schema_ids=current.schema_ids if current else {},

@@ -8,6 +8,7 @@ from ta_pipeline.errors import FlinkError, KafkaSetupError, NoAnswerError, TaErr
 from ta_pipeline.retained import written_at_ms
 from ta_pipeline.rollout.attempts import foreign, stranger
 from ta_pipeline.rollout.journal import Rollout, new_job_id
+from ta_pipeline.rollout.outage import outage_note
 from ta_pipeline.rollout.running import running_job
 from ta_pipeline.rollout.shadow import shadow_restore
 from ta_pipeline.rollout.tools import Tools
@@ -71,9 +72,10 @@ class Stopping:
             return self._tools.recorded(at(rollout, "done", committed=committed), "stopped")
         start_from = None if rollout.clean_start else rollout.restore_from or rollout.savepoint
         repeated = self._emitted_again(rollout, start_from)
+        note = self._outage(rollout, start_from)
         return at(
             rollout, "deploying", committed=committed, attempts=(new_job_id(),), start_from=start_from,
-            repeated=repeated,
+            repeated=repeated, note=joined(rollout.note, note),
         )  # fmt: skip
 
     def _without_savepoint(self, rollout: Rollout, running: JobStatus, error: FlinkError) -> Rollout:
@@ -114,6 +116,15 @@ class Stopping:
         except KafkaSetupError as error:
             self._tools.report(f"what was committed until the stop is not known: {error}")
             return {}
+
+    def _outage(self, rollout: Rollout, start_from: str | None) -> str:
+        """What is said of a state that is older than the transactions in it."""
+        if start_from is None:
+            return ""
+        said = outage_note(self._tools.asked(rollout).settings, start_from, self._tools.revisions.newest())
+        if said:
+            self._tools.report(said)
+        return said
 
     def _emitted_again(self, rollout: Rollout, start_from: str | None) -> int | None:
         """Final records that were committed after the state the new job goes on from."""

@@ -40,7 +40,7 @@ class Tools:
         Raises:
             StackError: that is not here any more.
         """
-        return self.platform.at(rollout.target.settings, rollout.target.release)
+        return self.platform.at(rollout.target.settings, rollout.target.release, rollout.target.rebuild)
 
     def asked(self, rollout: Rollout) -> Platform:
         """The target's, for questions: its code may be gone."""
@@ -58,7 +58,7 @@ class Tools:
         Returns:
             When the first live record came, epoch seconds; None: none has come, or it is not known.
         """
-        platform = self.platform.at(version.settings, version.release)
+        platform = self.platform.at(version.settings, version.release, version.rebuild)
         runtime = platform.job
         with Flow(platform.settings) as flow, flow.first_record() as seen:
             status = runtime.find(job_id)
@@ -138,6 +138,7 @@ def revision_of(rollout: Rollout, outcome: Outcome, name: str) -> Revision:
         back_from=rollout.back_from if is_back else None,
         reason=rollout.error,
         rollout=rollout.id,
+        rebuild=rollout.target.rebuild,
     )
 
 

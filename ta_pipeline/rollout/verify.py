@@ -25,12 +25,14 @@ class Evidence:
         inputs: trades that came since the old job stopped.
         outputs: records that came on the live topic since then.
         seconds: since the verification began.
+        is_catching_up: it reads what is retained of the inputs, and gives nothing out before it is through.
     """
 
     status: JobStatus | None
     inputs: int
     outputs: int
     seconds: float
+    is_catching_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,9 @@ def judge(evidence: Evidence, budget_seconds: float) -> Finding:
     if status.restarts and evidence.outputs == 0:
         text = f"the job was restarted {status.restarts} times without a record"
         return Finding(f"{text} {within}: {_exception(status)}" if late else text, refuted=late)
-    if evidence.outputs > 0:
-        return Finding(f"RUNNING, {status.checkpoints_completed} checkpoints, signals are fresh", proved=True)
+    if evidence.outputs > 0 or evidence.is_catching_up:
+        said = "signals are fresh" if evidence.outputs > 0 else "it reads the inputs again"
+        return Finding(f"RUNNING, {status.checkpoints_completed} checkpoints, {said}", proved=True)
     if evidence.inputs == 0:
         quiet = evidence.seconds >= min(QUIET_SECONDS, budget_seconds)
         return Finding(
@@ -80,6 +83,7 @@ def verify(
     budget_seconds: float,
     report: Report,
     *,
+    is_catching_up: bool = False,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> Finding:
@@ -90,13 +94,14 @@ def verify(
         flow: records in and out since the old job stopped.
         budget_seconds: what it may take.
         report: told what is known.
+        is_catching_up: see `Evidence`.
         clock: seconds.
         pause: waits.
     """
     begun, told = clock(), ""
     while True:
         inputs, outputs = flow()
-        found = judge(Evidence(status(), inputs, outputs, clock() - begun), budget_seconds)
+        found = judge(Evidence(status(), inputs, outputs, clock() - begun, is_catching_up), budget_seconds)
         if found.proved or found.refuted:
             return found
         # What only counts on is not news.

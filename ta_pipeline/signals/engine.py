@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 import orjson
 
 from ta_pipeline import rows
-from ta_pipeline.errors import StateVersionError
 from ta_pipeline.indicators.set import IndicatorSet, Values
 from ta_pipeline.rows import CATCH_UP_MS, TickRow
 from ta_pipeline.sessions import Sessions
 from ta_pipeline.settings import Settings
 from ta_pipeline.signals.held import Held, Waiting
+from ta_pipeline.signals.layouts import Upgrades, upgraded
 from ta_pipeline.signals.live import LiveSeconds
 from ta_pipeline.signals.outputs import MINUTE, SECOND, Late, Output, Signal
 from ta_pipeline.signals.quotes import CarriedQuotes, Derived, Quote, derive
@@ -28,8 +28,9 @@ from ta_pipeline.signals.second import Second
 
 VERSION = 1
 """Of what `symbol_state` saves."""
-LOADS: tuple[int, ...] = ()
-"""Older versions that `load` reads too."""
+UPGRADES: Upgrades = {}
+"""From older versions that `load` reads too."""
+LOADS = tuple(UPGRADES)
 _SECOND_MS = 1_000
 _MINUTE_MS = 60_000
 _NO_VALUES = Values(*[None] * len(Values._fields))
@@ -422,9 +423,9 @@ class SymbolEngine:
         """
         if symbol_state:
             version, *rest = orjson.loads(symbol_state)
-            if version not in {VERSION, *LOADS}:
-                raise StateVersionError(f"state of {self.symbol} has version {version}; this job reads {VERSION}")
-            self._last_final_ms, quotes, self._last_minute, self._minute_revision = rest
+            self._last_final_ms, quotes, self._last_minute, self._minute_revision = upgraded(
+                self.symbol, rest, version, VERSION, UPGRADES
+            )
             self._quotes = CarriedQuotes.load(quotes)
         windows = (self._settings.vwap_window_ms, self._settings.vol_window_ms, self._sessions)
         if indicators_1s:

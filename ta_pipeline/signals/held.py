@@ -17,15 +17,15 @@ import math
 from bisect import insort
 from typing import NamedTuple
 
-import orjson
-
 from ta_pipeline import rows
 from ta_pipeline.rows import TickRow
+from ta_pipeline.signals.layouts import Upgrades, pack, unchanged, unpack
 
-VERSION = 1
-"""Of what `Held.dump` writes; the bytes do not say it, the record of a rollout does."""
-LOADS: tuple[int, ...] = ()
-"""Older versions that `Held.load` reads too."""
+VERSION = 2
+"""Of what `Held.dump` writes."""
+UPGRADES: Upgrades = {1: unchanged}
+"""From older versions that `Held.load` reads too; version 1 did not say its own."""
+LOADS = tuple(UPGRADES)
 
 _QUOTE, _BAR, _BAR_1M, _GIVE_UP, _BEHIND = range(5)
 _CLASS = {rows.QUOTE: _QUOTE, rows.FINAL: _BAR, rows.BAR_1M: _BAR_1M}
@@ -48,12 +48,16 @@ class Held(NamedTuple):
 
     def dump(self) -> bytes:
         """Plain values."""
-        return orjson.dumps([*self[:5], *self.row])
+        return pack(VERSION, [*self[:5], *self.row])
 
     @classmethod
     def load(cls, data: bytes) -> Held:
-        """The inverse of `dump`."""
-        values = orjson.loads(data)
+        """The inverse of `dump`.
+
+        Raises:
+            StateVersionError: it was written by a version this code does not know.
+        """
+        values = unpack("a held row", data, VERSION, UPGRADES)
         return cls._make([*values[:5], _with_all_sums(TickRow._make(values[5:]))])
 
 

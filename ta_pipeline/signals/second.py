@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import orjson
-
 from ta_pipeline.rows import TickRow
 from ta_pipeline.signals import trades as trade_list
+from ta_pipeline.signals.layouts import Upgrades, pack, unchanged, unpack
 from ta_pipeline.signals.trades import HIGH_LOW, OPEN_CLOSE, VOLUME
 
-VERSION = 1
-"""Of what `Second.dump` writes; the bytes do not say it, the record of a rollout does."""
-LOADS: tuple[int, ...] = ()
-"""Older versions that `Second.load` reads too."""
+VERSION = 2
+"""Of what `Second.dump` writes."""
+UPGRADES: Upgrades = {1: unchanged}
+"""From older versions that `Second.load` reads too; version 1 did not say its own."""
+LOADS = tuple(UPGRADES)
 
 
 @dataclass(slots=True)
@@ -105,15 +105,19 @@ class Second:
 
     def dump(self) -> bytes:
         """Plain values, in the order of the fields."""
-        return orjson.dumps([
+        return pack(VERSION, [
             self.end_ms, self.o, self.h, self.l, self.c, self.v, self.n, self.pv, self.vv, self.last_ms, self.feed,
             self.trades, self.revision,
         ])  # fmt: skip
 
     @classmethod
     def load(cls, data: bytes) -> Second:
-        """The inverse of `dump`."""
-        second = cls(*orjson.loads(data))
+        """The inverse of `dump`.
+
+        Raises:
+            StateVersionError: it was written by a version this code does not know.
+        """
+        second = cls(*unpack("a second", data, VERSION, UPGRADES))
         # JSON has no infinity: a sum too large for a double comes back as null.
         second.v, second.pv, second.vv = (math.inf if x is None else x for x in (second.v, second.pv, second.vv))
         return second

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
@@ -10,31 +9,21 @@ import pytest
 
 from orchestration.defs.deployment.assets import flink_deployment
 from ta_pipeline.kafka_admin import topic_names
-from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import RevisionStore
 from ta_pipeline.rollout.facts import Options
 from ta_pipeline.rollout.service import Rollouts
 from tests.dagster_runs import failure, materialize
 from tests.proofs import Say
-from tests.rollouts import changed, market, require_same_as_undisturbed, roll_out
+from tests.rollouts import changed, code_with, market, require_same_as_undisturbed, roll_out
 from tests.stack import RunningStack
 
 DOWNTIME_SECONDS = 30.0
 """The bar: an upgrade interrupts the stream for no longer."""
 
 
-def broken_code(tmp_path: Path) -> Path:
-    """A checkout whose signal function fails at its first row."""
-    code = tmp_path / "code"
-    for part in ("flink", "ta_pipeline", "schema"):
-        shutil.copytree(REPOSITORY / part, code / part, ignore=shutil.ignore_patterns("__pycache__", "java", "jars"))
-    function = code / "flink" / "signals.py"
-    text = function.read_text(encoding="utf-8")
-    marker = "        now_ms = _now_ms()\n"
-    assert marker in text
-    function.write_text(text.replace(marker, '        raise RuntimeError("broken on purpose")\n', 1), encoding="utf-8")
-    return code
+BROKEN = {"flink/signals.py": [("        now_ms = _now_ms()\n", '        raise RuntimeError("broken on purpose")\n')]}
+"""The signal function fails at its first row."""
 
 
 @pytest.mark.timeout(420, func_only=True)
@@ -59,7 +48,7 @@ def test_a_market_survives_a_start_an_upgrade_a_bad_version_and_a_stop(
         assert platform.job.settings_of(status.job_id)["TA_LIVE_SLICE_MS"] == "200"
 
         bad = changed(platform, live_slice_ms=200)
-        bad = Platform(bad.settings, bad.local, broken_code(tmp_path))
+        bad = Platform(bad.settings, bad.local, code_with(tmp_path / "code", BROKEN))
         begun = time.monotonic()
         refused = materialize(bad, [flink_deployment])
         assert not refused.success

@@ -1,0 +1,136 @@
+"""What Kafka still has: how far back the inputs go, and what the output topics hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from ta_pipeline.decode import OutputDecoder, head_of
+from ta_pipeline.errors import KafkaSetupError
+from ta_pipeline.kafka_config import ConfigValue, client_config
+from ta_pipeline.settings import Settings
+from ta_pipeline.signals.published import Published
+from ta_pipeline.topic_ranges import Progress, retained_records
+
+TIMEOUT_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Extent:
+    """One partition of a topic, as far as it is retained.
+
+    Attributes:
+        topic: its name.
+        partition: its number.
+        first: offset of the oldest record.
+        end: offset behind the newest one.
+        stable: offset a reader of committed records gets to: it stops at the oldest open transaction.
+        first_ms: when Kafka took the oldest one, epoch milliseconds; None: the partition is empty.
+    """
+
+    topic: str
+    partition: int
+    first: int
+    end: int
+    stable: int
+    first_ms: int | None
+
+    @property
+    def hidden(self) -> int:
+        """Offsets behind an open transaction."""
+        return self.end - self.stable
+
+
+def extents(settings: Settings, topics: Sequence[str]) -> list[Extent]:
+    """Where each partition of these topics begins and ends.
+
+    Raises:
+        KafkaSetupError: a topic is missing, or Kafka cannot be reached or refuses.
+    """
+    with _consumer(settings, "read_uncommitted") as everything, _consumer(settings, "read_committed") as committed:
+        try:
+            present = everything.list_topics(timeout=TIMEOUT_SECONDS).topics
+            missing = sorted(set(topics) - set(present))
+            if missing:
+                raise KafkaSetupError(f"no such topic at {settings.kafka_bootstrap}: {', '.join(missing)}")
+            return [
+                _extent(settings, everything, committed, TopicPartition(topic, number))
+                for topic in topics
+                for number in sorted(present[topic].partitions)
+            ]
+        except KafkaException as error:
+            raise KafkaSetupError(
+                f"Kafka at {settings.kafka_bootstrap} (TA_KAFKA_BOOTSTRAP) did not say what it retains: "
+                f"{error.args[0]}; is it up (`ta status`)?"
+            ) from None
+
+
+def final_topics(settings: Settings) -> list[str]:
+    """The topics whose sinks are exactly-once."""
+    return [settings.bars_topic, settings.signals_topic, settings.late_topic, settings.rejects_topic]
+
+
+def published_since(settings: Settings, since_ms: int, progress: Progress = lambda _read: None) -> Published:
+    """What the final topics hold that Kafka took from `since_ms` on, epoch milliseconds; committed records only.
+
+    Raises:
+        KafkaSetupError: a topic is missing, or Kafka cannot be reached or refuses.
+        BadRecordError: what is on the topics is not what the job writes.
+    """
+    published = Published(settings.revision_horizon_ms)
+    with OutputDecoder(settings) as decoder:
+        for record in retained_records(settings, final_topics(settings), since_ms, progress):
+            channel, decoded = decoder.decode(record.topic, record.value)
+            if channel in {"bars", "signals"}:
+                known = head_of(decoded)
+                if channel == "bars":
+                    published.add_bar(known.symbol, known.event_ms, known.revision)
+                else:
+                    published.add_signal(known.symbol, known.size, known.event_ms, known.revision)
+            elif decoded["topic"] is not None:
+                published.add_place(channel, decoded["topic"], decoded["partition"], decoded["offset"])
+    return published
+
+
+def _extent(settings: Settings, everything: Consumer, committed: Consumer, place: TopicPartition) -> Extent:
+    first, end = _ends(settings, everything, place)
+    _, stable = _ends(settings, committed, place)
+    first_ms: int | None = None
+    if end > first:
+        everything.assign([TopicPartition(place.topic, place.partition, first)])
+        message = everything.poll(TIMEOUT_SECONDS)
+        everything.unassign()
+        if message is None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        error = message.error()
+        if error is None:
+            first_ms = message.timestamp()[1]
+        elif error.code() != KafkaError._PARTITION_EOF:  # the markers of transactions take offsets, and are no records
+            raise KafkaException(error)
+    return Extent(place.topic, place.partition, first, end, stable, first_ms)
+
+
+def _ends(settings: Settings, consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    found = consumer.get_watermark_offsets(place, timeout=TIMEOUT_SECONDS, cached=False)
+    if found is None:
+        raise KafkaSetupError(
+            f"Kafka at {settings.kafka_bootstrap} did not say within {TIMEOUT_SECONDS:g} s where {place.topic}"
+            f"[{place.partition}] begins and ends"
+        )
+    return found
+
+
+@contextmanager
+def _consumer(settings: Settings, isolation: str) -> Iterator[Consumer]:
+    config: dict[str, ConfigValue] = {
+        "group.id": f"{settings.group_id}-recover", "enable.auto.commit": False, "isolation.level": isolation,
+        "auto.offset.reset": "earliest", "enable.partition.eof": True, "log_level": 0,
+    }  # fmt: skip
+    consumer = Consumer(client_config(settings, **config))
+    try:
+        yield consumer
+    finally:
+        consumer.close()
