@@ -84,7 +84,9 @@ def create_sources(tables: StreamTableEnvironment, settings: Settings, recording
         }
     )
     for table, topic in topics.items():
-        options = _kafka_options(settings, table, topic) if files is None else _file_options(settings, table, files[table])
+        options = (
+            _kafka_options(settings, table, topic) if files is None else _file_options(settings, table, files[table])
+        )
         tables.execute_sql(_ddl(settings, table, topic, options, from_files=files is not None))
     # Without what is computed from it, a record passes as the format has made it; the watermarks are the source's.
     create_view(tables, TRADES_READ, stream_of(tables, TRADES, but=["event_time"]), _EVENT_TIME)

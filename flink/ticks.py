@@ -21,6 +21,7 @@ from flink.tables import QUOTES, TRADES_READ, create_view, stream_of
 from ta_pipeline.settings import Settings
 from ta_pipeline.trade_conditions import TradeConditions
 
+
 def kept_symbols_sql(settings: Settings) -> str:
     """SQL (BOOLEAN): the symbol is one of `TA_SYMBOLS`; TRUE when that is empty."""
     names = ", ".join("'" + name.replace("'", "''") + "'" for name in settings.symbol_list)

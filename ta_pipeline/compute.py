@@ -94,7 +94,8 @@ def compute_logs(
     """The same over what the topics hold: values as they are, whatever they are.
 
     Args:
-        logs: folder of `trades.jsonl`, `quotes.jsonl`, `bars_1m.jsonl` and `status.jsonl`, `<number> TAB <value>` a line.
+        logs: folder of `trades.jsonl`, `quotes.jsonl`, `bars_1m.jsonl` and `status.jsonl`, each of lines that are
+            `<number> TAB <value>`.
         out: as of `compute`.
         overrides: as of `compute`.
         total: records in `logs`, for `progress`.
