@@ -26,8 +26,9 @@ from flink.kafka import kafka_properties
 from ta_pipeline.settings import Settings
 
 TRADES, QUOTES, BARS_1M, STATUS = "trades_log", "quotes_log", "bars_1m_log", "status_log"
-TRADES_READ = "trades_read"
-"""`TRADES` as a stream: whatever is planned over it, in however many plans, shares one source."""
+TRADES_READ, QUOTES_READ, BARS_1M_READ = "trades_read", "quotes_read", "bars_1m_read"
+"""The logs whose symbols have state, as streams, behind the limit of symbols. Whatever is planned over a stream, in
+however many plans, shares one source."""
 
 _PAYLOADS = {
     TRADES: {
@@ -48,6 +49,7 @@ _PAYLOADS = {
 _SAYS_NOTHING = "TO_TIMESTAMP_LTZ(0, 3)"
 _NEVER_HOLDS_BACK = "TO_TIMESTAMP_LTZ(253402300799000, 3)"
 _IDLE_AT_ONCE_MS = 100
+_DAY_MS = 86_400_000
 _EVENT_TIME = {"event_time": "TO_TIMESTAMP_LTZ(event_ms, 3)"}
 
 
@@ -88,8 +90,11 @@ def create_sources(tables: StreamTableEnvironment, settings: Settings, recording
             _kafka_options(settings, table, topic) if files is None else _file_options(settings, table, files[table])
         )
         tables.execute_sql(_ddl(settings, table, topic, options, from_files=files is not None))
-    # Without what is computed from it, a record passes as the format has made it; the watermarks are the source's.
-    create_view(tables, TRADES_READ, stream_of(tables, TRADES, but=["event_time"]), _EVENT_TIME)
+    for table, view in ((TRADES, TRADES_READ), (QUOTES, QUOTES_READ), (BARS_1M, BARS_1M_READ)):
+        # Without what is computed from it, a record passes as the format has made it; the watermarks are the source's.
+        create_view(
+            tables, view, _of_known_symbols(stream_of(tables, table, but=["event_time"]), settings), _EVENT_TIME
+        )
 
 
 def stream_of(tables: StreamTableEnvironment, table: str, but: Iterable[str] = ()) -> DataStream:
@@ -101,6 +106,17 @@ def stream_of(tables: StreamTableEnvironment, table: str, but: Iterable[str] = (
     row_type = rows._j_table.getResolvedSchema().toSourceRowDataType()
     internal = row_type.bridgedTo(get_gateway().jvm.Class.forName("org.apache.flink.table.data.RowData"))
     return DataStream(tables._j_tenv.toDataStream(rows._j_table, internal))
+
+
+def _of_known_symbols(stream: DataStream, settings: Settings) -> DataStream:
+    """The records, those of too many symbols with that reason (docs/decisions/0013)."""
+    rows = stream._j_data_stream
+    # Symbols that were asked for by name are as many as they are.
+    most = 0 if settings.symbol_list else settings.max_symbols
+    known = get_gateway().jvm.ta.flink.symbols.KnownSymbols(
+        rows.getType().getDataType().getLogicalType(), most, settings.state_ttl_days * _DAY_MS
+    )
+    return DataStream(rows.process(known, rows.getType()).name("known_symbols"))
 
 
 def create_view(

@@ -17,7 +17,7 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
 
 from flink.conditions import rule_sql
-from flink.tables import QUOTES, TRADES_READ, create_view, stream_of
+from flink.tables import QUOTES_READ, TRADES_READ, create_view, stream_of
 from ta_pipeline.settings import Settings
 from ta_pipeline.trade_conditions import TradeConditions
 
@@ -48,7 +48,7 @@ def create_ticks(tables: StreamTableEnvironment, settings: Settings, rules: Trad
         SELECT symbol, `payload.bp` AS bp, `payload.bs` AS bs, `payload.ap` AS ap, `payload.as` AS az, feed,
                log_partition, log_offset, event_ms, event_time, proc_time,
                event_ms / 1000 * 1000 + 1000 AS end_ms, {_late_sql()} AS late
-        FROM {QUOTES}
+        FROM {QUOTES_READ}
         WHERE reject_reason IS NULL AND `payload.T` = 'q' AND {kept_symbols_sql(settings)}""")
 
 

@@ -12,7 +12,7 @@ same (docs/decisions/0003-one-query-one-deduplication.md).
 from __future__ import annotations
 
 from flink.conditions import HIGH_LOW, OPEN_CLOSE, VOLUME, allowed, rule_sql
-from flink.tables import BARS_1M, QUOTES, STATUS, TRADES_READ
+from flink.tables import BARS_1M_READ, QUOTES_READ, STATUS, TRADES_READ
 from flink.ticks import kept_symbols_sql
 from ta_pipeline import rows
 from ta_pipeline.settings import Settings
@@ -32,7 +32,7 @@ TYPES = {
 def ticks_query(settings: Settings, rules: TradeConditions, *, live: bool) -> str:
     """The query of all branches: the key, and a nested row whose fields are `ta_pipeline.rows.COLUMNS`."""
     branches = [_final(), _quote(), _late(settings), _late_quote(settings), _cancel(settings, rules), _bar_1m(settings)]
-    branches += [_status(settings), *(_reject(table) for table in (TRADES_READ, QUOTES, BARS_1M, STATUS))]
+    branches += [_status(settings), *(_reject(table) for table in (TRADES_READ, QUOTES_READ, BARS_1M_READ, STATUS))]
     if live:
         branches.insert(0, _live(settings))
         branches.append(_clock())
@@ -179,7 +179,7 @@ def _bar_1m(settings: Settings) -> str:
         "vv": "CASE WHEN `payload.vw` IS NOT NULL THEN `payload.v` END", "last_ms": "event_ms", "ticks": "1",
         "feed": "feed", "kind": "`payload.T`", "log_topic": "log_topic", **_PLACE,
     }  # fmt: skip
-    return _branch(rows.BAR_1M, columns, f"{BARS_1M} WHERE reject_reason IS NULL AND {kept_symbols_sql(settings)}")
+    return _branch(rows.BAR_1M, columns, f"{BARS_1M_READ} WHERE reject_reason IS NULL AND {kept_symbols_sql(settings)}")
 
 
 def _status(settings: Settings) -> str:

@@ -144,10 +144,11 @@ def _mixed(
 
 
 def _counted(settings: Settings, runtime: LocalRuntime) -> dict[str, float]:
-    """The counters of the function, and what the deduplication dropped."""
+    """The counters of the function, and as `duplicates` what the deduplication took in and did not give out."""
     (status,) = runtime.status()
-    dropped = FlinkRest(settings.flink_rest_url).counters(status.job_id, "trades_log.deduplicate")
-    return counters(settings, runtime) | dropped
+    taken, given = (f"trades_log_deduplicate.numRecords{way}" for way in ("In", "Out"))
+    seen = FlinkRest(settings.flink_rest_url).metrics(status.job_id, (taken, given))
+    return {**counters(settings, runtime), "duplicates": seen.get(taken, 0.0) - seen.get(given, 0.0)}
 
 
 def _await_all_read(settings: Settings, runtime: LocalRuntime, total: int) -> int:

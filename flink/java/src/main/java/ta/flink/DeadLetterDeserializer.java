@@ -154,6 +154,7 @@ final class DeadLetterDeserializer implements DeserializationSchema<RowData> {
         for (int i = 0; i < special.length; i++) {
             switch (special[i]) {
                 case LINE -> row.setField(i, line);
+                case RAW -> row.setField(i, value);
                 case EVENT -> row.setField(i, rules == null ? 0L : rules.eventMillis());
                 default -> { }
             }

@@ -38,7 +38,7 @@ import org.apache.flink.table.types.logical.RowType;
  *   <li><code>reject_reason STRING</code>: why the record cannot be used, NULL when it can. It is that or NULL, so a
  *       record is used or rejected, and never neither;
  *   <li><code>decode_error STRING</code>: what the inner format said of a record that it could not decode;
- *   <li><code>raw_record BYTES</code>: of one that cannot be used, its first <code>dead-letter.max-bytes</code>;
+ *   <li><code>raw_record BYTES</code>: the record; of a longer one its first <code>dead-letter.max-bytes</code>;
  *   <li><code>raw_size BIGINT</code>: of one that cannot be used, how many bytes it has;
  *   <li><code>event_ms BIGINT</code>: its event time, milliseconds since the epoch; 0 when it cannot be used;
  *   <li><code>line_no BIGINT</code>: with <code>dead-letter.numbered-lines</code>, the number before the first tab

@@ -8,7 +8,6 @@ import org.apache.flink.api.common.state.ValueStateDescriptor;
 import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
 import org.apache.flink.api.java.functions.KeySelector;
 import org.apache.flink.api.java.tuple.Tuple4;
-import org.apache.flink.metrics.Counter;
 import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.util.Collector;
@@ -18,8 +17,7 @@ import org.apache.flink.util.Collector;
  *
  * <p>65,536 numbers share a state ({@link Numbers}): a state for each costs some 300 bytes of heap, the collector's time
  * to mark it, and a full copy in each checkpoint. A block is forgotten when nothing was added to it for the time to
- * live; so a number is remembered at least that long. A trade without a number passes. What was dropped is counted in
- * the metric {@code ta.duplicates}.
+ * live; so a number is remembered at least that long. A trade without a number passes.
  */
 public final class Deduplicate extends KeyedProcessFunction<Tuple4<String, Long, String, Long>, RowData, RowData> {
 
@@ -29,7 +27,6 @@ public final class Deduplicate extends KeyedProcessFunction<Tuple4<String, Long,
     private final int numberField;
     private final long timeToLiveMillis;
     private transient ValueState<byte[]> seen;
-    private transient Counter duplicates;
 
     /**
      * @param numberField position of the trade's number, BIGINT
@@ -49,7 +46,6 @@ public final class Deduplicate extends KeyedProcessFunction<Tuple4<String, Long,
                 .cleanupIncrementally(1, false)
                 .build());
         seen = getRuntimeContext().getState(descriptor);
-        duplicates = getRuntimeContext().getMetricGroup().addGroup("ta").counter("duplicates");
     }
 
     @Override
@@ -63,8 +59,6 @@ public final class Deduplicate extends KeyedProcessFunction<Tuple4<String, Long,
         if (after != null) {
             seen.update(after);
             out.collect(trade);
-        } else {
-            duplicates.inc();
         }
     }
 
