@@ -468,6 +468,16 @@ def _text_of_length(length: int) -> _Bytes:
     return lambda value, _chosen: value[:5] + _varint(length) + value[6:]
 
 
+def _symbol_of_length(length: int) -> _Bytes:
+    """The symbol, which is read and not passed over, says that it is so long."""
+
+    def change(value: bytes, _chosen: random.Random) -> bytes:
+        at = value.index(b"ZZ")
+        return value[: at - 1] + _varint(length) + value[at:]
+
+    return change
+
+
 _AVRO_BYTES: list[tuple[str, _Bytes, frozenset[str]]] = [
     ("no value at all", lambda _v, _c: None, _MALFORMED),
     ("nothing", lambda _v, _c: b"", _MALFORMED),
@@ -481,6 +491,9 @@ _AVRO_BYTES: list[tuple[str, _Bytes, frozenset[str]]] = [
     ("another record's body", lambda v, c: v[:5] + c.randbytes(len(v) - 5), ANYTHING),
     ("a text of 2 GiB", _text_of_length(2**31 - 9), _MALFORMED),
     ("a text of 1 GiB", _text_of_length(2**30), _MALFORMED),
+    ("a symbol of 2 GiB", _symbol_of_length(2**31 - 9), _MALFORMED),
+    ("a symbol of 1 GiB", _symbol_of_length(2**30), _MALFORMED),
+    ("a symbol of negative length", _symbol_of_length(-1), _MALFORMED),
     ("a text of negative length", _text_of_length(-5), _MALFORMED),
     ("a text of 2^62 bytes", _text_of_length(2**62), _MALFORMED),
     ("bits flipped", lambda v, c: v[:5] + _flip(v[5:], c), ANYTHING),

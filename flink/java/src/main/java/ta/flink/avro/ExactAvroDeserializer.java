@@ -36,7 +36,7 @@ final class ExactAvroDeserializer implements DeserializationSchema<RowData> {
     private final RowType rowType;
     private final TypeInformation<RowData> type;
     private final String url;
-    private final Map<String, String> registryOptions;
+    private final Map<String, Object> registryOptions;
     private transient SchemaRegistryClient registry;
     private transient Schema expected;
     private transient AvroToRowDataConverters.AvroToRowDataConverter converter;
@@ -50,7 +50,7 @@ final class ExactAvroDeserializer implements DeserializationSchema<RowData> {
      * @param registryOptions of its client
      */
     ExactAvroDeserializer(
-            RowType rowType, TypeInformation<RowData> type, String url, Map<String, String> registryOptions) {
+            RowType rowType, TypeInformation<RowData> type, String url, Map<String, Object> registryOptions) {
         this.rowType = rowType;
         this.type = type;
         this.url = url;

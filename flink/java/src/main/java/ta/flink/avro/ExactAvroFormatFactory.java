@@ -44,10 +44,10 @@ public final class ExactAvroFormatFactory implements DeserializationFormatFactor
     public DecodingFormat<DeserializationSchema<RowData>> createDecodingFormat(
             DynamicTableFactory.Context context, ReadableConfig options) {
         FactoryUtil.validateFactoryOptions(this, options);
-        Map<String, String> registry = new HashMap<>();
+        Map<String, Object> registry = new HashMap<>();
         // An id that nobody has is asked for once a minute, not once for each record that has it.
-        registry.put("missing.id.cache.ttl.sec", "60");
-        registry.put("missing.cache.size", "10000");
+        registry.put("missing.id.cache.ttl.sec", 60L);
+        registry.put("missing.cache.size", 10_000);
         options.getOptional(USER_INFO).ifPresent(userInfo -> {
             registry.put("basic.auth.credentials.source", "USER_INFO");
             registry.put("basic.auth.user.info", userInfo);
