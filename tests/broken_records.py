@@ -487,6 +487,7 @@ _AVRO_BYTES: list[tuple[str, _Bytes, frozenset[str]]] = [
     ("two in one", lambda v, _c: v + v, _MALFORMED),
     ("another magic byte", lambda v, c: bytes([c.randrange(1, 256)]) + v[1:], _MALFORMED),
     ("an id nobody has", lambda v, c: v[:1] + struct.pack(">i", 900_000 + c.randrange(5)) + v[5:], _MALFORMED),
+    ("an id no registry gives", lambda v, c: v[:1] + struct.pack(">i", c.choice([0, 2**31 - 1])) + v[5:], _MALFORMED),
     ("a negative id", lambda v, _c: v[:1] + b"\xff\xff\xff\xff" + v[5:], _MALFORMED),
     ("another record's body", lambda v, c: v[:5] + c.randbytes(len(v) - 5), ANYTHING),
     ("a text of 2 GiB", _text_of_length(2**31 - 9), _MALFORMED),

@@ -4,8 +4,10 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Set;
 import org.apache.flink.api.common.serialization.DeserializationSchema;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.avro.registry.confluent.shaded.io.confluent.kafka.schemaregistry.ParsedSchema;
 import org.apache.flink.avro.registry.confluent.shaded.io.confluent.kafka.schemaregistry.client.CachedSchemaRegistryClient;
 import org.apache.flink.avro.registry.confluent.shaded.io.confluent.kafka.schemaregistry.client.SchemaRegistryClient;
 import org.apache.flink.avro.registry.confluent.shaded.io.confluent.kafka.schemaregistry.client.rest.exceptions.RestClientException;
@@ -31,7 +33,8 @@ final class ExactAvroDeserializer implements DeserializationSchema<RowData> {
     private static final long serialVersionUID = 1L;
     private static final int HEADER = 1 + Integer.BYTES;
     private static final int SCHEMAS_KEPT = 1_000;
-    private static final int NOT_FOUND = 404;
+    /** Bad request, not found, unprocessable: what registries say of an id that is nobody's. */
+    private static final Set<Integer> ABSENT = Set.of(400, 404, 422);
 
     private final RowType rowType;
     private final TypeInformation<RowData> type;
@@ -88,20 +91,24 @@ final class ExactAvroDeserializer implements DeserializationSchema<RowData> {
     }
 
     private Schema written(int id) throws IOException {
+        if (id <= 0) {
+            throw new IOException("no schema has the id " + id);
+        }
+        ParsedSchema parsed;
         try {
-            Object schema = registry.getSchemaById(id).rawSchema();
-            if (schema instanceof Schema avro) {
-                return avro;
-            }
-            throw new IOException("the schema with the id " + id + " is none of Avro");
+            parsed = registry.getSchemaById(id);
         } catch (RestClientException error) {
-            if (error.getStatus() == NOT_FOUND) {
+            if (ABSENT.contains(error.getStatus())) {
                 throw new IOException("the registry has no schema with the id " + id);
             }
             throw new RegistryFailure(id, error);
-        } catch (java.net.SocketException | java.net.SocketTimeoutException | java.net.UnknownHostException error) {
+        } catch (IOException error) {
             throw new RegistryFailure(id, error);
         }
+        if (parsed.rawSchema() instanceof Schema avro) {
+            return avro;
+        }
+        throw new IOException("the schema with the id " + id + " is none of Avro");
     }
 
     @Override
