@@ -6,6 +6,7 @@ import base64
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,15 @@ from confluent_kafka import Producer
 
 from ta_pipeline.encoding import EnvelopeEncoder
 from ta_pipeline.envelope import KINDS, Kind, kind_of, topic_of, wrap
+from ta_pipeline.feed import send as feed
 from ta_pipeline.flink_rest import FlinkRest
 from ta_pipeline.kafka_config import client_config
 from ta_pipeline.local.runtime import LocalRuntime
 from ta_pipeline.settings import Settings
 from tests.accounts import Place, place_of, require_accounted
 from tests.broken_records import MIB, Broken, BrokenRecords
-from tests.jobs import FAST, Message, counters, expected, running_clock, running_job, simulated
-from tests.proofs import Say, all_committed, require_equal
+from tests.jobs import FAST, Message, counters, expected, on_time, running_clock, running_job, simulated
+from tests.proofs import Say, all_committed, require_equal, stopped_at_exit
 from tests.stack import RunningStack
 
 SECONDS, RATE, SYMBOLS = 60, 200, 4
@@ -51,6 +53,25 @@ def test_a_hundred_thousand_broken_records_are_all_accounted_for(
     stack: RunningStack, tmp_path: Path, say: Say, form: str
 ) -> None:
     _require_all_accounted_for(stack, _settings(stack, form), tmp_path, say, broken=100_000, seed=2)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(180, func_only=True)
+def test_a_topic_of_nothing_but_garbage_holds_no_other_one_back(stack: RunningStack, say: Say) -> None:
+    settings = stack.own_settings(startup_mode="earliest", **FAST)
+    garbage = [("ZZ1", b"garbage"), ("ZZ1", b'{"symbol":"ZZ1","payload":{"T":"q"}}')]
+    with running_job(stack, settings) as runtime, ThreadPoolExecutor() as pool, stopped_at_exit() as stop:
+        market = simulated(2, 100, 120, seed=9, start=time.time() + 1)
+        pool.submit(feed, settings, on_time((m for m in market if m["T"] == "t"), settings), stop=stop)
+        begun, found = time.monotonic(), {}
+        while found.get("finals", 0) < 20:
+            stack.produce(settings.quotes_topic, garbage)
+            assert time.monotonic() - begun < 60, f"few bars while the quotes are garbage: {found}"
+            time.sleep(0.2)
+            found = counters(settings, runtime)
+        say(f"garbage instead of quotes: {found['finals']:.0f} bars in {time.monotonic() - begun:.1f} s; {found}")
+        (status,) = runtime.status()
+    assert (status.state, status.restarts) == ("RUNNING", 0)
 
 
 def _require_all_accounted_for(
