@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -33,3 +34,12 @@ def require_accounted(sent: Mapping[Place, Broken], rejects: Iterable[Mapping[st
     told = "\n".join(f"  {change}: {dict(fates)}" for change, fates in sorted(wrong.items()))
     assert not wrong, f"{sum(map(Counter.total, wrong.values()))} records had another fate than they should:\n{told}"
     return Counter(reasons.values())
+
+
+def require_as_it_was(reject: Mapping[str, Any], broken: Broken, most: int) -> None:
+    """Fail unless the reject has the record's own bytes: all, or the first `most`, and says how many there are."""
+    value = broken.value or b""
+    raw = base64.b64decode(reject["raw"]) if reject["raw_encoding"] == "base64" else reject["raw"].encode()
+    assert reject["raw_size"] == len(value), broken
+    assert value.startswith(raw), broken
+    assert len(raw) == len(value) or most - 3 <= len(raw) <= most, broken

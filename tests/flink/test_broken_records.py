@@ -13,7 +13,7 @@ from ta_pipeline.compute import OUTPUTS, compute_logs
 from ta_pipeline.encoding import EnvelopeEncoder
 from ta_pipeline.envelope import KINDS, Kind, kind_of, topic_of, wrap
 from ta_pipeline.settings import load_settings
-from tests.accounts import Place, require_accounted
+from tests.accounts import Place, place_of, require_accounted, require_as_it_was
 from tests.broken_records import Broken, BrokenRecords
 from tests.jobs import Message, simulated, without_ingest
 from tests.messages import START, read_records
@@ -82,3 +82,5 @@ def test_broken_records_are_rejected_for_their_reason_and_good_ones_give_what_th
         assert without_ingest(of_good) == without_ingest(right.result()[name])
     assert right.result()["bars"]
     require_accounted(mixed.broken, found["rejects"])
+    for reject in found["rejects"]:
+        require_as_it_was(reject, mixed.broken[place_of(reject)], mixed.settings.max_record_bytes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from ta_pipeline.flink_rest import FlinkRest
 from ta_pipeline.kafka_config import client_config
 from ta_pipeline.local.runtime import LocalRuntime
 from ta_pipeline.settings import Settings
-from tests.accounts import Place, place_of, require_accounted
+from tests.accounts import Place, place_of, require_accounted, require_as_it_was
 from tests.broken_records import MIB, Broken, BrokenRecords
 from tests.jobs import FAST, Message, counters, expected, on_time, running_clock, running_job, simulated
 from tests.proofs import Say, all_committed, require_equal, stopped_at_exit
@@ -103,7 +102,7 @@ def _require_all_accounted_for(
         accepted = counted.get(f"accepted_{kind}", 0) + (counted.get("duplicates", 0) if kind == "trades" else 0)
         assert rejected[topic] + accepted == by_topic[topic]
     for reject in rejects:
-        _require_as_it_was(reject, sent[place_of(reject)], settings.max_record_bytes)
+        require_as_it_was(reject, sent[place_of(reject)], settings.max_record_bytes)
 
     good = {message["S"] for message in messages}
     assert right["bars"]
@@ -187,12 +186,3 @@ def _await_all_read(settings: Settings, runtime: LocalRuntime, total: int) -> in
         assert number < total, told
         assert time.monotonic() < min(deadline, grown + STALLED_SECONDS), told
         time.sleep(1)
-
-
-def _require_as_it_was(reject: Message, broken: Broken, most: int) -> None:
-    """The reject has the record's own bytes, or the first of them."""
-    value = broken.value or b""
-    raw = base64.b64decode(reject["raw"]) if reject["raw_encoding"] == "base64" else reject["raw"].encode()
-    assert reject["raw_size"] == len(value), broken
-    assert value.startswith(raw), broken
-    assert len(raw) == len(value) or most - 3 <= len(raw) <= most, broken
