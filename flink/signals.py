@@ -60,8 +60,8 @@ LATE_TYPE = Types.ROW_NAMED(
     [_TEXT, _NUMBER, _TEXT, _TEXT, _TEXT, _NUMBER, _NUMBER, _NUMBER, _NUMBER, _NUMBER, _FLOAT, _FLOAT, _TEXT],
 )  # fmt: skip
 REJECT_TYPE = Types.ROW_NAMED(
-    ["symbol", "ingest_ms", "reason", "detail", "log_topic", "log_partition", "log_offset", "raw"],
-    [_TEXT, _NUMBER, _TEXT, _TEXT, _TEXT, _NUMBER, _NUMBER, Types.PRIMITIVE_ARRAY(Types.BYTE())],
+    ["symbol", "ingest_ms", "reason", "detail", "log_topic", "log_partition", "log_offset", "raw", "raw_size"],
+    [_TEXT, _NUMBER, _TEXT, _TEXT, _TEXT, _NUMBER, _NUMBER, Types.PRIMITIVE_ARRAY(Types.BYTE()), _NUMBER],
 )
 BEAT_TYPE = Types.ROW_NAMED(list(Beat._fields), [_NUMBER] * len(Beat._fields))
 LATE_TAG = OutputTag("late", LATE_TYPE)
@@ -70,6 +70,12 @@ REJECT_TAG = OutputTag("rejects", REJECT_TYPE)
 
 _SAVED = frozenset({rows.FINAL, rows.QUOTE, rows.LATE, rows.LATE_QUOTE, rows.CANCEL, rows.BAR_1M})
 """Branches whose rows change what is saved."""
+_ACCEPTED = {
+    rows.FINAL: "trades", rows.LATE: "trades", rows.CANCEL: "trades", rows.QUOTE: "quotes", rows.LATE_QUOTE: "quotes",
+    rows.BAR_1M: "bars_1m", rows.STATUS: "status",
+}  # fmt: skip
+"""Branches whose rows stand for records that were accepted, and of which topic. With what the deduplication dropped and
+what was rejected, that is every record that was read."""
 _IN_MEMORY = 20_000  # symbols; a flood of others is read back from the state
 
 
@@ -125,6 +131,8 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
             row = TickRow._make(values)
             if self._live:
                 yield from self._beat(row, now_ms, ctx)
+            if row.branch in _ACCEPTED:
+                self._counters.add(f"accepted_{_ACCEPTED[row.branch]}", row.ticks or 0)
             match row.branch:
                 case rows.FINAL | rows.QUOTE:
                     due = self._engine(row.symbol).due(row, now_ms)
@@ -258,8 +266,9 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
                 f"rejected: {row.kind} {row.detail or ''}; mend the record's producer, or set TA_ON_BAD_RECORD=reject"
             )
         return Reject(
-            row.symbol, now_ms, row.kind or "", row.detail, row.log_topic, row.log_partition, row.log_offset, row.raw
-        )
+            row.symbol, now_ms, row.kind or "", row.detail, row.log_topic, row.log_partition, row.log_offset, row.raw,
+            row.n,
+        )  # fmt: skip
 
     @staticmethod
     def _value(state: State, context: RuntimeContext, ttl: StateTtlConfig) -> ValueState:

@@ -101,7 +101,9 @@ _REJECT_COLUMNS = {
     "topic": ("STRING", "log_topic"),
     "partition": ("INT", "CAST(log_partition AS INT)"),
     "offset": ("BIGINT", "log_offset"),
-    "raw": ("STRING", "DECODE(`raw`, 'UTF-8')"),
+    "raw": ("STRING", "RAW_TEXT(`raw`)"),
+    "raw_encoding": ("STRING", "RAW_ENCODING(`raw`)"),
+    "raw_size": ("BIGINT", "raw_size"),
     "source": ("STRING", "'ta'"),
     "version": ("INT", "1"),
 }
@@ -224,6 +226,8 @@ def create_sinks(
     tables: StreamTableEnvironment, settings: Settings, every: list[Output], directory: Path | None
 ) -> None:
     """Create the sink tables over Kafka, or over one folder of JSON lines each under `directory`."""
+    tables.create_java_temporary_system_function("RAW_TEXT", "ta.flink.Printable$Text")
+    tables.create_java_temporary_system_function("RAW_ENCODING", "ta.flink.Printable$Encoding")
     for output in every:
         options = _kafka_options(settings, output) if directory is None else _file_options(directory / output.file)
         tables.execute_sql(output.ddl(options))

@@ -1,10 +1,11 @@
 """Source tables: the four input topics as Kafka tables, or as files of recordings with the same columns.
 
-Both decode through the `dead-letter` format (flink/java), so that a record which does not parse is a row that says
-why. Columns of every source table, whatever feeds it:
+Both decode through the `dead-letter` format (flink/java), so that a record which cannot be used is a row that says
+why; it has nothing else, and says nothing about time. Columns of every source table, whatever feeds it:
 
     symbol, feed, payload.<field>      from the envelope and from Alpaca's record in it
-    decode_error, raw_record           why it did not decode; its bytes
+    reject_reason                      why it cannot be used; NULL: it is used
+    decode_error, raw_record, raw_size     of one that cannot: why it did not decode; how it begins; its bytes
     log_topic, log_partition, log_offset   where it stands
     event_ms, event_time, proc_time    Alpaca's `t` in epoch ms (0 when unusable); rowtime; processing time
 """
@@ -25,8 +26,9 @@ from flink.kafka import kafka_properties, with_clause
 from ta_pipeline.settings import Settings
 
 TRADES, QUOTES, BARS_1M, STATUS = "trades_log", "quotes_log", "bars_1m_log", "status_log"
-TRADES_READ = "trades_read"
-"""`TRADES` as a stream: whatever is planned over it, in however many plans, shares one source."""
+TRADES_READ, QUOTES_READ, BARS_1M_READ = "trades_read", "quotes_read", "bars_1m_read"
+"""The logs whose symbols have state, as streams, behind the limit of symbols. Whatever is planned over a stream, in
+however many plans, shares one source."""
 
 _PAYLOADS = {
     TRADES: {
@@ -47,6 +49,8 @@ _PAYLOADS = {
 _SAYS_NOTHING = "TO_TIMESTAMP_LTZ(0, 3)"
 _NEVER_HOLDS_BACK = "TO_TIMESTAMP_LTZ(253402300799000, 3)"
 _IDLE_AT_ONCE_MS = 100
+_DAY_MS = 86_400_000
+_EVENT_TIME = {"event_time": "TO_TIMESTAMP_LTZ(event_ms, 3)"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,6 @@ def create_sources(
         startup: where a job without restored state starts to read Kafka: `startup_options`, `startup_at`.
     """
     tables.create_java_temporary_system_function("RFC_3339_MILLIS", "ta.flink.Rfc3339Millis")
-    tables.create_java_temporary_system_function("EVENT_MILLIS", "ta.flink.EventMillis")
     tables.create_java_temporary_system_function("TRADE_RULE", "ta.flink.TradeRule")
     tables.create_java_temporary_system_function("EPOCH_MILLIS", "ta.flink.EpochMillis")
     tables.create_java_temporary_system_function("LIST_TRADES", "ta.flink.trades.ListTrades")
@@ -105,10 +108,17 @@ def create_sources(
         }
     )
     for table, topic in topics.items():
-        options = _kafka_options(settings, table, topic, startup) if files is None else _file_options(files[table])
+        options = (
+            _kafka_options(settings, table, topic, startup)
+            if files is None
+            else _file_options(settings, table, files[table])
+        )
         tables.execute_sql(_ddl(settings, table, topic, options, from_files=files is not None))
-    # Without what is computed from it, a record passes as the format has made it; the watermarks are the source's.
-    create_view(tables, TRADES_READ, stream_of(tables, TRADES, but=("event_ms", "event_time")), _times(settings))
+    for table, view in ((TRADES, TRADES_READ), (QUOTES, QUOTES_READ), (BARS_1M, BARS_1M_READ)):
+        # Without what is computed from it, a record passes as the format has made it; the watermarks are the source's.
+        create_view(
+            tables, view, _of_known_symbols(stream_of(tables, table, but=["event_time"]), settings), _EVENT_TIME
+        )
 
 
 def stream_of(tables: StreamTableEnvironment, table: str, but: Iterable[str] = ()) -> DataStream:
@@ -120,6 +130,17 @@ def stream_of(tables: StreamTableEnvironment, table: str, but: Iterable[str] = (
     row_type = rows._j_table.getResolvedSchema().toSourceRowDataType()
     internal = row_type.bridgedTo(get_gateway().jvm.Class.forName("org.apache.flink.table.data.RowData"))
     return DataStream(tables._j_tenv.toDataStream(rows._j_table, internal))
+
+
+def _of_known_symbols(stream: DataStream, settings: Settings) -> DataStream:
+    """The records, those of too many symbols with that reason (docs/decisions/0013)."""
+    rows = stream._j_data_stream
+    # Symbols that were asked for by name are as many as they are.
+    most = 0 if settings.symbol_list else settings.max_symbols
+    known = get_gateway().jvm.ta.flink.symbols.KnownSymbols(
+        rows.getType().getDataType().getLogicalType(), most, settings.state_ttl_days * _DAY_MS
+    )
+    return DataStream(rows.process(known, rows.getType()).name("known_symbols"))
 
 
 def create_view(
@@ -148,44 +169,52 @@ def _ddl(settings: Settings, table: str, topic: str, options: Mapping[str, str],
           symbol STRING,
           feed STRING,
           {payload},
+          reject_reason STRING,
           decode_error STRING,
           raw_record BYTES,
+          raw_size BIGINT,
+          event_ms BIGINT NOT NULL,
           {place},
-          {", ".join(f"{name} AS {expression}" for name, expression in _times(settings).items())},
+          {", ".join(f"{name} AS {expression}" for name, expression in _EVENT_TIME.items())},
           proc_time AS PROCTIME(),
           WATERMARK FOR event_time AS {_watermark(settings, table, from_files=from_files)}
         ) WITH ({with_clause(options)})"""
 
 
-def _times(settings: Settings) -> dict[str, str]:
-    event_ms = f"COALESCE(EVENT_MILLIS(`payload.t`, CAST({settings.max_future_ms} AS BIGINT)), CAST(0 AS BIGINT))"
-    return {"event_ms": event_ms, "event_time": f"TO_TIMESTAMP_LTZ({event_ms}, 3)"}
-
-
 def _watermark(settings: Settings, table: str, *, from_files: bool) -> str:
     out_of_orderness = f"INTERVAL '{settings.max_out_of_orderness_ms / 1000}' SECOND(3, 3)"
     if table in {TRADES, QUOTES}:
-        return f"event_time - {out_of_orderness}"
+        return _of_usable(f"event_time - {out_of_orderness}")
     if not from_files:
         return _SAYS_NOTHING
     if table == BARS_1M:
         # `t` is the start of the minute: its bar is known one minute later, and nothing may run past it.
-        return f"event_time + INTERVAL '1' MINUTE - {out_of_orderness}"
+        return _of_usable(f"event_time + INTERVAL '1' MINUTE - {out_of_orderness}")
     return _NEVER_HOLDS_BACK
 
 
-def _format(settings: Settings) -> dict[str, str]:
-    if settings.input_format == "json":
-        return {"format": "dead-letter", "dead-letter.format": "json"}
-    options = {
+def _of_usable(watermark: str) -> str:
+    """A record that cannot be used has no say in what is late."""
+    return f"CASE WHEN reject_reason IS NULL THEN {watermark} END"
+
+
+def _format(settings: Settings, table: str) -> dict[str, str]:
+    judged = {
         "format": "dead-letter",
-        "dead-letter.format": "avro-confluent",
-        "dead-letter.avro-confluent.url": settings.schema_registry_url,
+        "dead-letter.rules": table.removesuffix("_log"),
+        "dead-letter.max-future-ms": str(settings.max_future_ms),
+        "dead-letter.max-bytes": str(settings.max_record_bytes),
+    }
+    if settings.input_format == "json":
+        return {**judged, "dead-letter.format": "json"}
+    options = {
+        **judged,
+        "dead-letter.format": "exact-avro",
+        "dead-letter.exact-avro.url": settings.schema_registry_url,
     }
     if settings.schema_registry_username:
         password = settings.schema_registry_password.get_secret_value()
-        options["dead-letter.avro-confluent.basic-auth.credentials-source"] = "USER_INFO"
-        options["dead-letter.avro-confluent.basic-auth.user-info"] = f"{settings.schema_registry_username}:{password}"
+        options["dead-letter.exact-avro.user-info"] = f"{settings.schema_registry_username}:{password}"
     return options
 
 
@@ -198,6 +227,7 @@ def _kafka_options(settings: Settings, table: str, topic: str, startup: Mapping[
             "connector": "clocked-kafka",
             "topic": f"{topic};{settings.clock_topic}",
             "clock.type-field": "payload.T",
+            "clock.reason-field": "reject_reason",
             "clock.idle-timeout": f"{settings.idle_timeout_ms} ms",
         }
     else:
@@ -212,15 +242,14 @@ def _kafka_options(settings: Settings, table: str, topic: str, startup: Mapping[
         "properties.isolation.level": "read_committed",
         "properties.auto.offset.reset": "earliest",
         **kafka_properties(settings),
-        **_format(settings),
+        **_format(settings, table),
     }
 
 
-def _file_options(path: Path) -> dict[str, str]:
+def _file_options(settings: Settings, table: str, path: Path) -> dict[str, str]:
     return {
         "connector": "filesystem",
         "path": path.resolve().as_uri(),
-        "format": "dead-letter",
-        "dead-letter.format": "json",
+        **_format(settings, table),
         "dead-letter.numbered-lines": "true",
     }

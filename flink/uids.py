@@ -5,6 +5,7 @@ shifts when the query grows; so the graph is walked before it is executed, and e
 stands:
 
     trades_log.source, trades_log.deduplicate     a source; an operator that several branches share
+    trades_log.known_symbols                      what stands behind a source
     trades_read.stream, trades_once.table         between SQL and streams, and back
     final.window, final.window_input, final.row   an operator of one branch only
     sequencer, signals, signal_rows               the function, and what packs and unpacks its rows
@@ -35,6 +36,7 @@ _BRANCH = re.compile(r"ROW\('(\w)',")
 _NUMBER = re.compile(r"\[\d+\]")
 _FUNCTION = {"sequencer", "signals", "signal_rows"}
 _DEDUPLICATE = "deduplicate"
+_KNOWN_SYMBOLS = "known_symbols"
 _TO_STREAM, _TO_TABLE = "TableToDataStream", "DataStreamToTable"
 _UNNAMED = {"UnionTransformation", "PartitionTransformation", "SideOutputTransformation"}
 
@@ -144,28 +146,33 @@ def _owner(node: Node) -> str:
 
 
 def _stage(node: Node) -> str | None:
-    """Which of the streams between the trades' log and their branches an operator belongs to, if to any.
+    """Which of the streams between a log and its branches an operator belongs to, if to any.
 
-    The log is a stream (`trades_read`), of which the usable trades are made (`trades_ok`), of which the function makes
-    `trades_once`: each later one has fewer conversions to a stream before it.
+    Each log whose symbols have state is a stream (`trades_read`). Of the trades the usable ones are made (`trades_ok`),
+    of which the function makes `trades_once`: each later one has fewer conversions to a stream before it.
     """
     if any(other.name == "signals" for other in node.upstream()):
         return None
-    if node.name == _DEDUPLICATE:
-        return "trades_log"
+    logs = {other.name.removesuffix("_log") for other in node.upstream() if other.kind == "SourceTransformation"}
+    if len(logs) != 1:
+        return None
+    (log,) = logs
+    if node.name in {_DEDUPLICATE, _KNOWN_SYMBOLS}:
+        return f"{log}_log"
+    stages = ["trades_once", "trades_ok", "trades_read"] if log == "trades" else ["", f"{log}_read"]
     ahead = len({id(other) for other in (node, *_all_downstream(node)) if other.name == _TO_STREAM})
     if ahead > 1:
-        return {3: "trades_read", 2: "trades_ok"}[ahead]
+        return stages[ahead - 1]
     if node.name != _TO_TABLE:
         return None
     passed = len({id(other) for other in node.upstream() if other.name == _TO_STREAM})
-    return {2: "trades_once", 1: "trades_read"}[passed]
+    return stages[-1] if passed == 1 else stages[0]
 
 
 def _role(node: Node) -> str:
     roles = {
-        _DEDUPLICATE: _DEDUPLICATE, "WindowAggregate": "window", _TO_STREAM: "stream", _TO_TABLE: "table",
-        "ConstraintEnforcer": "not_null", "WatermarkAssigner": "watermark",
+        _DEDUPLICATE: _DEDUPLICATE, _KNOWN_SYMBOLS: _KNOWN_SYMBOLS, "WindowAggregate": "window",
+        _TO_STREAM: "stream", _TO_TABLE: "table", "ConstraintEnforcer": "not_null", "WatermarkAssigner": "watermark",
     }  # fmt: skip
     if node.is_sink:
         return "sink"

@@ -12,8 +12,8 @@ same (docs/decisions/0003-one-query-one-deduplication.md).
 from __future__ import annotations
 
 from flink.conditions import HIGH_LOW, OPEN_CLOSE, VOLUME, allowed, rule_sql
-from flink.tables import BARS_1M, QUOTES, STATUS, TRADES_READ
-from flink.ticks import kept_symbols_sql, reason_sql, unusable_sql
+from flink.tables import BARS_1M_READ, QUOTES_READ, STATUS, TRADES_READ
+from flink.ticks import kept_symbols_sql
 from ta_pipeline import rows
 from ta_pipeline.settings import Settings
 from ta_pipeline.trade_conditions import TradeConditions
@@ -32,7 +32,7 @@ TYPES = {
 def ticks_query(settings: Settings, rules: TradeConditions, *, live: bool) -> str:
     """The query of all branches: the key, and a nested row whose fields are `ta_pipeline.rows.COLUMNS`."""
     branches = [_final(), _quote(), _late(settings), _late_quote(settings), _cancel(settings, rules), _bar_1m(settings)]
-    branches += [_status(settings), *(_reject(table) for table in (TRADES_READ, QUOTES, BARS_1M, STATUS))]
+    branches += [_status(settings), *(_reject(table) for table in (TRADES_READ, QUOTES_READ, BARS_1M_READ, STATUS))]
     if live:
         branches.insert(0, _live(settings))
         branches.append(_clock())
@@ -168,7 +168,7 @@ def _cancel(settings: Settings, rules: TradeConditions) -> str:
         "trades": trade, "detail": corrected, "ticks": "1", "watermark_ms": _WATERMARK, "feed": "feed",
         "kind": "`payload.T`", "log_topic": "log_topic", **_PLACE,
     }  # fmt: skip
-    where = f"`payload.T` IN ('x', 'c') AND {reason_sql(TRADES_READ)} IS NULL AND {kept_symbols_sql(settings)}"
+    where = f"reject_reason IS NULL AND `payload.T` IN ('x', 'c') AND {kept_symbols_sql(settings)}"
     return _branch(rows.CANCEL, columns, f"{TRADES_READ} WHERE {where}")
 
 
@@ -179,9 +179,7 @@ def _bar_1m(settings: Settings) -> str:
         "vv": "CASE WHEN `payload.vw` IS NOT NULL THEN `payload.v` END", "last_ms": "event_ms", "ticks": "1",
         "feed": "feed", "kind": "`payload.T`", "log_topic": "log_topic", **_PLACE,
     }  # fmt: skip
-    return _branch(
-        rows.BAR_1M, columns, f"{BARS_1M} WHERE {reason_sql(BARS_1M)} IS NULL AND {kept_symbols_sql(settings)}"
-    )
+    return _branch(rows.BAR_1M, columns, f"{BARS_1M_READ} WHERE reject_reason IS NULL AND {kept_symbols_sql(settings)}")
 
 
 def _status(settings: Settings) -> str:
@@ -189,20 +187,17 @@ def _status(settings: Settings) -> str:
         "symbol": "symbol", "end_ms": "event_ms", "last_ms": "event_ms", "ticks": "1", "feed": "feed",
         "kind": "`payload.T`", "detail": "`payload.sc`", "log_topic": "log_topic", **_PLACE,
     }  # fmt: skip
-    return _branch(
-        rows.STATUS, columns, f"{STATUS} WHERE {reason_sql(STATUS)} IS NULL AND {kept_symbols_sql(settings)}"
-    )
+    return _branch(rows.STATUS, columns, f"{STATUS} WHERE reject_reason IS NULL AND {kept_symbols_sql(settings)}")
 
 
 def _clock() -> str:
     columns = {"symbol": "symbol", "end_ms": "event_ms", "last_ms": "event_ms", "kind": "`payload.T`"}
-    where = f"`payload.T` = 'clock' AND {reason_sql(TRADES_READ)} IS NULL"
-    return _branch(rows.CLOCK, columns, f"{TRADES_READ} WHERE {where}")
+    return _branch(rows.CLOCK, columns, f"{TRADES_READ} WHERE reject_reason IS NULL AND `payload.T` = 'clock'")
 
 
 def _reject(table: str) -> str:
     columns = {
-        "symbol": "COALESCE(symbol, '')", "end_ms": "event_ms", "ticks": "1", "feed": "feed", "log_topic": "log_topic",
-        "kind": reason_sql(table), "detail": "decode_error", "raw": "raw_record", **_PLACE,
+        "symbol": "COALESCE(symbol, '')", "end_ms": "event_ms", "ticks": "1", "log_topic": "log_topic",
+        "kind": "reject_reason", "detail": "decode_error", "raw": "raw_record", "n": "raw_size", **_PLACE,
     }  # fmt: skip
-    return _branch(rows.REJECT, columns, f"{table} WHERE {unusable_sql(table)}")
+    return _branch(rows.REJECT, columns, f"{table} WHERE reject_reason IS NOT NULL")

@@ -155,6 +155,9 @@ def _counters(settings: Settings, job_id: str) -> Table:
         numbers["duplicates_dropped"] = (
             seen["trades_log_deduplicate.numRecordsIn"] - seen["trades_log_deduplicate.numRecordsOut"]
         )
+    for log in ("trades", "quotes", "bars_1m"):
+        known = rest.counters(job_id, f"{log}_log_known_symbols")
+        numbers |= {f"symbols_known_{log}": known[name] for name in known if name == "symbols"}
     table = Table("counter", "since the (re)start")
     for name, number in sorted(numbers.items()):
         table.add_row(name, f"{number:,.0f}")

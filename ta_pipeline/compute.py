@@ -75,18 +75,45 @@ def compute(
         FlinkError: the job failed; the message ends with its reason.
     """
     started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="ta-logs-") as scratch:
+        progress("recordings", 0, 0)
+        read = write_topic_files(list(recordings), Path(scratch), settings.input_field_case)
+        written = compute_logs(Path(scratch), out, overrides, total=sum(read.values()), progress=progress, local=local)
+    return ComputeReport(read, written, time.monotonic() - started)
+
+
+def compute_logs(
+    logs: Path,
+    out: Path,
+    overrides: Mapping[str, str],
+    *,
+    total: int = 0,
+    progress: Progress = lambda _step, _done, _all: None,
+    local: LocalSettings | None = None,
+) -> dict[str, int]:
+    """The same over what the topics hold: values as they are, whatever they are.
+
+    Args:
+        logs: folder of `trades.jsonl`, `quotes.jsonl`, `bars_1m.jsonl` and `status.jsonl`, each of lines that are
+            `<number> TAB <value>`.
+        out: as of `compute`.
+        overrides: as of `compute`.
+        total: records in `logs`, for `progress`.
+        progress: as of `compute`.
+        local: as of `compute`.
+
+    Returns:
+        Records per output file.
+    """
     local = local or load_local_settings()
     progress("jars", 0, 0)
     ensure_jars(local.jars_dir)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ta-compute-") as scratch:
-        logs, results = Path(scratch) / "logs", Path(scratch) / "out"
-        progress("recordings", 0, 0)
-        read = write_topic_files(list(recordings), logs, settings.input_field_case)
-        _run(logs, results, overrides, local, total=sum(read.values()), progress=progress)
+        results = Path(scratch) / "out"
+        _run(logs, results, overrides, local, total=total, progress=progress)
         progress("writing", 0, 0)
-        written = {name: _collect(results / name, out / f"{name}.jsonl", key) for name, key in OUTPUTS.items()}
-    return ComputeReport(read, written, time.monotonic() - started)
+        return {name: _collect(results / name, out / f"{name}.jsonl", key) for name, key in OUTPUTS.items()}
 
 
 def _run(

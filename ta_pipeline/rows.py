@@ -37,6 +37,7 @@ class TickRow(NamedTuple):
     v: float | None
     """Volume; of a late trade or a correction: its size."""
     n: int | None
+    """Trades that count for the volume; of a reject: the bytes the record has."""
     pv: float | None
     """Sum of price x size over the trades that count for vwap."""
     vv: float | None
@@ -67,6 +68,7 @@ class TickRow(NamedTuple):
     """T of the message; of a reject: the reason."""
     detail: str | None
     raw: bytes | None
+    """Of a reject: how the record begins."""
 
 
 COLUMNS = TickRow._fields

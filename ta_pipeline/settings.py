@@ -118,6 +118,13 @@ class Settings(BaseSettings):
     dedup: bool = Field(True, description="drop trades whose (symbol, date, exchange, id) was seen")
     dedup_ttl_ms: int = Field(900_000, ge=1_000, description="how long a trade's identity is remembered")
     on_bad_record: Literal["reject", "fail"] = Field("reject", description="fail: one bad record stops the job")
+    max_record_bytes: int = Field(
+        65_536, ge=1_024, le=131_072,
+        description="longer input records are rejected, and of every rejected record so much is kept",
+    )  # fmt: skip
+    max_symbols: int = Field(
+        50_000, ge=1, description="symbols of one topic that one subtask knows; records of further ones are rejected"
+    )
     symbols: str = Field("", description="comma-separated; empty: all")
     parallelism: int = Field(1, ge=1, le=128, description="parallelism of the job")
     max_parallelism: int = Field(128, ge=1, le=32_768, description="key groups; fixed for the life of the state")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
 import re
 from calendar import timegm
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ta_pipeline.replay.reference_rules import SECOND_MS, Rules
+from ta_pipeline.replay.reference_rules import MINUTE_MS, SECOND_MS, Rules
 
 NO_WATERMARK = -(2**62)
 """Before the first record of a log."""
@@ -29,9 +28,15 @@ _KIND_OF = {
 }  # fmt: skip
 _KIND_OF_CHANNEL = {"quotes": "quotes", "bars": "bars_1m", "updatedBars": "bars_1m", "status": "status"}
 _RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):([0-5]\d))"
+    r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):([0-5]\d))",
+    re.ASCII,
 )
 _LARGEST_LONG = 2**63 - 1
+_SYMBOL = re.compile(r"[A-Za-z0-9./:^=+*$#@~!%&_-]{1,32}")
+_EXCHANGE = re.compile(r"[A-Za-z0-9._-]{0,16}")
+_STATUS = re.compile(r"[A-Za-z0-9]")
+_PRICES, _SIZES = (1e-12, 1e12), (1e-12, 1e18)
+_CLOCK = "*"
 _GZIP_MAGIC = b"\x1f\x8b"
 
 Row = dict[str, Any]
@@ -87,7 +92,7 @@ def read_logs(paths: Sequence[Path], rules: Rules, now_ms: int) -> dict[str, pd.
         `watermark_ms`, `late`, `usable`, `kept` (usable, and of a symbol that is asked for) and the typed fields of
         the message.
     """
-    lines = [line for path in paths for line in _timed_lines(path)]
+    lines = [line for path in paths for line in _timed_lines(path, rules.max_record_bytes)]
     if len(paths) > 1:
         lines.sort(key=lambda line: line[0])  # stable: a file's own order is the log's
     rows: dict[str, list[Row]] = {kind: [] for kind in _FIELDS}
@@ -96,8 +101,8 @@ def read_logs(paths: Sequence[Path], rules: Rules, now_ms: int) -> dict[str, pd.
     return {kind: _log(kind, found, rules) for kind, found in rows.items()}
 
 
-def _timed_lines(path: Path) -> Iterator[tuple[int, str, Any, Any]]:
-    """Newest time so far in nanoseconds, kind, symbol and message of each line."""
+def _timed_lines(path: Path, longest: int) -> Iterator[tuple[int, str, Any, Any]]:
+    """Newest time so far in nanoseconds, kind, symbol and message of each line; of one too long, no message."""
     newest = 0
     for line in _lines(path):
         try:
@@ -114,7 +119,12 @@ def _timed_lines(path: Path) -> Iterator[tuple[int, str, Any, Any]]:
         kind = _KIND_OF.get(str(message.get("T")))
         if kind is None:
             kind = _KIND_OF_CHANNEL.get(str(record.get("channel")), "trades") if is_envelope else "trades"
-        yield newest, kind, record.get("symbol") if is_envelope else message.get("S"), message
+        yield (
+            newest,
+            kind,
+            record.get("symbol") if is_envelope else message.get("S"),
+            message if len(line) <= longest else None,
+        )
 
 
 def _lines(path: Path) -> Iterable[bytes]:
@@ -138,45 +148,61 @@ def _row(kind: str, symbol: Any, message: Any, latest_ms: int) -> Row:
         return {"symbol": "", "event_ms": 0, "usable": False}
     ns = epoch_ns(fields["t"])
     event_ms = 0 if ns is None else ns // 1_000_000
-    if event_ms > latest_ms:
-        event_ms = 0
-    usable = bool(named and event_ms and _is_usable(kind, fields))
-    return {"symbol": named, "event_ms": event_ms, "usable": usable, **fields}
+    usable = 0 < event_ms <= latest_ms and _is_usable(kind, named, event_ms, fields)
+    # What cannot be used has no say in what is late.
+    return {"symbol": named, "event_ms": event_ms if usable else 0, "usable": usable, **fields}
 
 
-def _is_usable(kind: str, row: Row) -> bool:
+def _is_usable(kind: str, symbol: str, event_ms: int, row: Row) -> bool:
     test = _USABLE.get((kind, row["T"]))
-    return test is not None and test(row)
+    if test is None or not _SYMBOL.fullmatch(symbol) or (row["T"] == "clock" and symbol != _CLOCK):
+        return False
+    if kind == "bars_1m" and event_ms % MINUTE_MS:
+        return False
+    return bool(test(row))
+
+
+def _is_trade(row: Row, price: str, size: str) -> bool:
+    return _all(_price, row, price) and _all(_size, row, size) and _has_exchange(row)
+
+
+def _has_exchange(row: Row) -> bool:
+    return row["x"] is None or _EXCHANGE.fullmatch(row["x"]) is not None
 
 
 def _is_minute(row: Row) -> bool:
-    prices = _all(_positive, row, "o", "h", "l", "c") and row["h"] >= row["l"]
-    counts = (row["vw"] is None or _not_negative(row["vw"])) and (row["n"] is None or row["n"] >= 0)
-    return prices and counts and _all(_not_negative, row, "v")
+    prices = _all(_price, row, "o", "h", "l", "c") and row["h"] >= row["l"]
+    counts = (row["vw"] is None or 0 <= row["vw"] <= _PRICES[1]) and (row["n"] is None or row["n"] >= 0)
+    return prices and counts and row["v"] is not None and 0 <= row["v"] <= _SIZES[1]
+
+
+def _is_quote(row: Row) -> bool:
+    prices = _all(lambda price: 0 <= price <= _PRICES[1], row, "bp", "ap")
+    return prices and _all(lambda size: 0 <= size <= _SIZES[1], row, "bs", "as")
 
 
 def _all(test: Callable[[Any], bool], row: Row, *names: str) -> bool:
     return all(row[name] is not None and test(row[name]) for name in names)
 
 
-def _positive(value: float) -> bool:
-    return 0 < value < math.inf
+def _price(value: float) -> bool:
+    return _PRICES[0] <= value <= _PRICES[1]
 
 
-def _not_negative(value: float) -> bool:
-    return 0 <= value < math.inf
+def _size(value: float) -> bool:
+    return _SIZES[0] <= value <= _SIZES[1]
 
 
 _USABLE: Mapping[tuple[str, str | None], Callable[[Row], bool]] = {
-    ("trades", "t"): lambda row: _all(_positive, row, "p", "s"),
-    ("trades", "x"): lambda row: row["i"] is not None,
-    ("trades", "c"): lambda row: None not in (row["oi"], row["ci"]) and _all(_positive, row, "cp", "cs"),
+    ("trades", "t"): lambda row: _is_trade(row, "p", "s"),
+    ("trades", "x"): lambda row: row["i"] is not None and _has_exchange(row),
+    ("trades", "c"): lambda row: None not in (row["oi"], row["ci"]) and _is_trade(row, "cp", "cs"),
     ("trades", "clock"): lambda _row: True,
-    ("quotes", "q"): lambda row: _all(_not_negative, row, "bp", "ap", "bs", "as"),
+    ("quotes", "q"): _is_quote,
     ("quotes", "clock"): lambda _row: True,
     ("bars_1m", "b"): _is_minute,
     ("bars_1m", "u"): _is_minute,
-    ("status", "s"): lambda row: row["sc"] is not None,
+    ("status", "s"): lambda row: row["sc"] is not None and _STATUS.fullmatch(row["sc"]) is not None,
 }
 
 

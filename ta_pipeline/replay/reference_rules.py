@@ -46,6 +46,7 @@ class Rules:
     vwap_window_ms: int = 300_000
     vol_window_ms: int = 60_000
     max_future_ms: int = 60_000
+    max_record_bytes: int = 65_536
     dedup: bool = True
 
 

@@ -156,6 +156,7 @@ def rules_of(settings: Settings) -> Rules:
         vwap_window_ms=settings.vwap_window_seconds * 1_000,
         vol_window_ms=settings.realized_vol_window_seconds * 1_000,
         max_future_ms=settings.max_future_ms,
+        max_record_bytes=settings.max_record_bytes,
         dedup=settings.dedup,
     )
 

@@ -84,6 +84,9 @@ class Reject(NamedTuple):
     log_partition: int | None
     log_offset: int | None
     raw: bytes | None
+    """How the record begins."""
+    raw_size: int | None
+    """Bytes of the whole record."""
 
 
 Output = Signal | Late | Reject

@@ -145,6 +145,32 @@ def test_two_runs_give_the_same_files_but_for_ingest_ts_and_count_each_trade_onc
     assert runs[0] == runs[1]
 
 
+def test_symbols_beyond_the_limit_are_rejected_those_known_before_stay_and_quiet_ones_make_room(tmp_path: Path) -> None:
+    day = 86_400
+    messages: list[dict[str, Any] | bytes] = [
+        *(trade(number, number, 10.0, S=f"S{number}") for number in range(5)),
+        *(quote(number, 9.0, 10.0, S=f"Q{number}") for number in range(4)),
+        trade(10, 10, 11.0, S="S1"),
+        trade(11, 2 * day, 12.0, S="S1"), trade(12, 2 * day, 12.0, S="S9"),  # by then the others are forgotten
+    ]  # fmt: skip
+    found = _run(tmp_path, messages, max_symbols="3", state_ttl_days="1")
+    assert [(record["symbol"], record["reason"]) for record in found["rejects"]] == [
+        ("Q3", "too_many_symbols"), ("S3", "too_many_symbols"), ("S4", "too_many_symbols"),
+    ]  # fmt: skip
+    assert all(record["raw_size"] == len(record["raw"]) > 100 for record in found["rejects"])
+    assert [(bar["symbol"], bar["c"]) for bar in found["bars"]] == [
+        ("S0", 10.0), ("S1", 10.0), ("S2", 10.0), ("S1", 11.0), ("S1", 12.0), ("S9", 12.0),
+    ]  # fmt: skip
+
+
+def test_a_record_that_cannot_be_used_says_nothing_about_time(tmp_path: Path) -> None:
+    much_later = trade(2, 80 * 86_400, -1.0)
+    found = _run(tmp_path, [trade(1, 0, 10.0), much_later, trade(3, 1, 11.0)])
+    assert [record["reason"] for record in found["rejects"]] == ["bad_price"]
+    assert [(bar["c"], bar["revision"]) for bar in found["bars"]] == [(10.0, 0), (11.0, 0)]
+    assert found["late"] == []
+
+
 def test_a_bad_record_stops_the_run_when_that_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(FlinkError, match=r"TA_ON_BAD_RECORD=fail.*bad_price"):
         _run(tmp_path, [trade(1, 0, -1.0)], on_bad_record="fail")

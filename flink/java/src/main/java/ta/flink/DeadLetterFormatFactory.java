@@ -30,19 +30,25 @@ import org.apache.flink.table.types.logical.RowType;
  * Format <code>dead-letter</code>: decodes with another format and never loses a record.
  *
  * <p>Flink's formats know two ways with a record that does not decode: fail the job, or skip it without a word. This
- * one wraps any of them (<code>dead-letter.format</code>, whose options follow under its own name) and fills three
- * columns of its own, which the table declares beside the inner format's:
+ * one wraps any of them (<code>dead-letter.format</code>, whose options follow under its own name), judges what it
+ * decoded by the rules of a log (<code>dead-letter.rules</code>, {@link RecordRules}), and fills columns of its own, which
+ * the table declares beside the inner format's:
  *
  * <ul>
- *   <li><code>decode_error STRING</code>: NULL when the record decoded, else the inner format's reason;
- *   <li><code>raw_record BYTES</code>: the record as it was, so that whatever is wrong with it can be shown;
+ *   <li><code>reject_reason STRING</code>: why the record cannot be used, NULL when it can. It is that or NULL, so a
+ *       record is used or rejected, and never neither;
+ *   <li><code>decode_error STRING</code>: what the inner format said of a record that it could not decode;
+ *   <li><code>raw_record BYTES</code>: the record; of a longer one its first <code>dead-letter.max-bytes</code>;
+ *   <li><code>raw_size BIGINT</code>: of one that cannot be used, how many bytes it has;
+ *   <li><code>event_ms BIGINT</code>: its event time, milliseconds since the epoch; 0 when it cannot be used;
  *   <li><code>line_no BIGINT</code>: with <code>dead-letter.numbered-lines</code>, the number before the first tab
  *       (recordings on files have no offsets); else NULL.
  * </ul>
  *
  * <p>A column <code>a.b</code> is field <code>b</code> of the record's nested <code>a</code>: flat columns are read and
  * passed on by themselves, where a nested row is copied as a whole by every operator that needs one field of it. A
- * record without <code>a</code> has the error <code>a is missing</code>.
+ * record without <code>a</code> has the reason <code>missing_a</code>. Of a record that cannot be used, only the symbol is
+ * passed on.
  */
 public final class DeadLetterFormatFactory implements DeserializationFormatFactory {
 
@@ -50,11 +56,23 @@ public final class DeadLetterFormatFactory implements DeserializationFormatFacto
     static final String ERROR = "decode_error";
     static final String RAW = "raw_record";
     static final String LINE = "line_no";
+    static final String REASON = "reject_reason";
+    static final String SIZE = "raw_size";
+    static final String EVENT = "event_ms";
+    static final String SYMBOL = "symbol";
+
+    private static final String JSON = "json";
 
     private static final ConfigOption<String> FORMAT = ConfigOptions.key("format").stringType().noDefaultValue()
             .withDescription("The format that decodes, e.g. json or avro-confluent.");
     private static final ConfigOption<Boolean> NUMBERED = ConfigOptions.key("numbered-lines").booleanType()
             .defaultValue(false).withDescription("Each record is <number> TAB <value>.");
+    private static final ConfigOption<String> RULES = ConfigOptions.key("rules").stringType().noDefaultValue()
+            .withDescription("What a usable record is: of trades, quotes, bars_1m or status.");
+    private static final ConfigOption<Long> MAX_FUTURE = ConfigOptions.key("max-future-ms").longType()
+            .defaultValue(60_000L).withDescription("How far an event may be ahead of this machine's clock.");
+    private static final ConfigOption<Integer> MAX_BYTES = ConfigOptions.key("max-bytes").intType()
+            .defaultValue(65_536).withDescription("Longest record that is used, and what is kept of a longer one.");
 
     @Override
     public String factoryIdentifier() {
@@ -68,7 +86,7 @@ public final class DeadLetterFormatFactory implements DeserializationFormatFacto
 
     @Override
     public Set<ConfigOption<?>> optionalOptions() {
-        Set<ConfigOption<?>> options = new HashSet<>(Set.of(NUMBERED));
+        Set<ConfigOption<?>> options = new HashSet<>(Set.of(NUMBERED, RULES, MAX_FUTURE, MAX_BYTES));
         for (Factory factory : ServiceLoader.load(Factory.class, Thread.currentThread().getContextClassLoader())) {
             if (factory instanceof DeserializationFormatFactory && !(factory instanceof DeadLetterFormatFactory)) {
                 addPrefixed(options, factory.factoryIdentifier(), factory.requiredOptions());
@@ -92,7 +110,8 @@ public final class DeadLetterFormatFactory implements DeserializationFormatFacto
                 context.getClassLoader(), DeserializationFormatFactory.class, name);
         DecodingFormat<DeserializationSchema<RowData>> inner =
                 factory.createDecodingFormat(context, under(options, name + "."));
-        return new Decoding(inner, options.get(NUMBERED));
+        return new Decoding(inner, options.get(NUMBERED), name.equals(JSON), options.get(MAX_BYTES),
+                options.get(RULES), options.get(MAX_FUTURE));
     }
 
     private static Configuration under(ReadableConfig options, String prefix) {
@@ -105,8 +124,19 @@ public final class DeadLetterFormatFactory implements DeserializationFormatFacto
         return inner;
     }
 
-    private record Decoding(DecodingFormat<DeserializationSchema<RowData>> inner, boolean numbered)
+    private record Decoding(
+            DecodingFormat<DeserializationSchema<RowData>> inner,
+            boolean numbered,
+            boolean json,
+            int maxBytes,
+            String rules,
+            long maxFutureMillis)
             implements DecodingFormat<DeserializationSchema<RowData>> {
+
+        private static final Map<String, Integer> OWN = Map.of(
+                ERROR, DeadLetterDeserializer.ERROR, RAW, DeadLetterDeserializer.RAW,
+                LINE, DeadLetterDeserializer.LINE, REASON, DeadLetterDeserializer.REASON,
+                SIZE, DeadLetterDeserializer.SIZE, EVENT, DeadLetterDeserializer.EVENT);
 
         @Override
         public DeserializationSchema<RowData> createRuntimeDecoder(
@@ -116,16 +146,21 @@ public final class DeadLetterFormatFactory implements DeserializationFormatFacto
             List<DataType> types = physicalDataType.getChildren();
             Map<String, List<DataTypes.Field>> kept = new LinkedHashMap<>();
             int[][] innerPositions = new int[names.size()][];
+            int[] special = new int[names.size()];
             for (int i = 0; i < names.size(); i++) {
-                switch (names.get(i)) {
-                    case ERROR -> innerPositions[i] = new int[] {DeadLetterDeserializer.ERROR};
-                    case RAW -> innerPositions[i] = new int[] {DeadLetterDeserializer.RAW};
-                    case LINE -> innerPositions[i] = new int[] {DeadLetterDeserializer.LINE};
-                    default -> innerPositions[i] = keep(kept, names.get(i), types.get(i));
+                special[i] = OWN.getOrDefault(names.get(i), 0);
+                innerPositions[i] = special[i] == 0 ? keep(kept, names.get(i), types.get(i)) : new int[0];
+                if (names.get(i).equals(SYMBOL)) {
+                    special[i] = DeadLetterDeserializer.SYMBOL;
                 }
             }
+            require(outer, REASON, LogicalTypeRoot.VARCHAR);
             require(outer, ERROR, LogicalTypeRoot.VARCHAR);
             require(outer, RAW, LogicalTypeRoot.VARBINARY);
+            require(outer, SIZE, LogicalTypeRoot.BIGINT);
+            if (rules != null) {
+                require(outer, EVENT, LogicalTypeRoot.BIGINT);
+            }
             if (numbered) {
                 require(outer, LINE, LogicalTypeRoot.BIGINT);
             }
@@ -138,8 +173,10 @@ public final class DeadLetterFormatFactory implements DeserializationFormatFacto
                     inner.createRuntimeDecoder(context, innerType),
                     context.createTypeInformation(physicalDataType),
                     innerPositions,
+                    special,
                     List.copyOf(kept.keySet()),
-                    numbered);
+                    new DeadLetterDeserializer.Options(numbered, json, maxBytes,
+                            rules == null ? null : new RecordRules(rules, names, maxFutureMillis)));
         }
 
         /** Adds a column to the inner type; returns where its value is: a position, or one in the row at another. */

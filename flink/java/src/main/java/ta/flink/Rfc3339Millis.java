@@ -33,7 +33,7 @@ public final class Rfc3339Millis extends ScalarFunction {
         char middle = text.charAt(10);
         boolean punctuated = text.charAt(4) == '-' && text.charAt(7) == '-' && text.charAt(13) == ':'
                 && text.charAt(16) == ':' && (middle == 'T' || middle == 't' || middle == ' ');
-        if (!punctuated || year < 0 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month)
+        if (!punctuated || year < 1 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month)
                 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) {
             return null;
         }

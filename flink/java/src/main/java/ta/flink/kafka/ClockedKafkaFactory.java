@@ -28,8 +28,8 @@ import org.apache.flink.table.types.logical.RowType;
  * The connector {@code clocked-kafka}: Flink's Kafka source, whose partitions are idle as {@link IdleWhileOthersAreRead}
  * says. The clock's topic is among its topics; its records have {@code clock} in the field {@code clock.type-field}.
  *
- * <p>Options: those of {@code kafka}, without {@code scan.watermark.idle-timeout}; {@code clock.type-field}; and
- * {@code clock.idle-timeout}.
+ * <p>Options: those of {@code kafka}, without {@code scan.watermark.idle-timeout}; {@code clock.type-field}; {@code
+ * clock.reason-field}, which is not null in records that cannot be used; and {@code clock.idle-timeout}.
  */
 public final class ClockedKafkaFactory extends KafkaDynamicTableFactory {
 
@@ -37,10 +37,13 @@ public final class ClockedKafkaFactory extends KafkaDynamicTableFactory {
             ConfigOptions.key("clock.idle-timeout").durationType().noDefaultValue();
     private static final ConfigOption<String> TYPE_FIELD =
             ConfigOptions.key("clock.type-field").stringType().noDefaultValue();
+    private static final ConfigOption<String> REASON_FIELD =
+            ConfigOptions.key("clock.reason-field").stringType().noDefaultValue();
 
     // One factory object serves every table of its connector, one after the other, in the planner's thread.
     private Duration idleTimeout;
     private String typeField;
+    private String reasonField;
 
     @Override
     public String factoryIdentifier() {
@@ -52,6 +55,7 @@ public final class ClockedKafkaFactory extends KafkaDynamicTableFactory {
         Set<ConfigOption<?>> options = new HashSet<>(super.requiredOptions());
         options.add(IDLE_TIMEOUT);
         options.add(TYPE_FIELD);
+        options.add(REASON_FIELD);
         return options;
     }
 
@@ -59,6 +63,7 @@ public final class ClockedKafkaFactory extends KafkaDynamicTableFactory {
     public DynamicTableSource createDynamicTableSource(Context context) {
         Map<String, String> options = context.getCatalogTable().getOptions();
         typeField = options.get(TYPE_FIELD.key());
+        reasonField = options.get(REASON_FIELD.key());
         idleTimeout = Configuration.fromMap(options).get(IDLE_TIMEOUT);
         return super.createDynamicTableSource(context);
     }
@@ -82,17 +87,25 @@ public final class ClockedKafkaFactory extends KafkaDynamicTableFactory {
             long endTimestampMillis,
             String tableIdentifier,
             Integer parallelism) {
-        int field = ((RowType) physicalDataType.getLogicalType()).getFieldNames().indexOf(typeField);
-        if (field < 0 || idleTimeout == null) {
-            throw new ValidationException(tableIdentifier + ": " + TYPE_FIELD.key() + " is '" + typeField
-                    + "', which must name a column; " + IDLE_TIMEOUT.key() + " is " + idleTimeout + ", which must be set");
+        List<String> names = ((RowType) physicalDataType.getLogicalType()).getFieldNames();
+        if (idleTimeout == null) {
+            throw new ValidationException(tableIdentifier + ": " + IDLE_TIMEOUT.key() + " must be set");
         }
         return new Source(
                 new Arguments(physicalDataType, keyDecodingFormat, valueDecodingFormat, keyProjection, valueProjection,
                         keyPrefix, topics, topicPattern, properties, startupMode, specificStartupOffsets,
                         startupTimestampMillis, boundedMode, specificEndOffsets, endTimestampMillis, tableIdentifier,
                         parallelism),
-                idleTimeout.toMillis(), field);
+                idleTimeout.toMillis(), position(names, TYPE_FIELD, typeField, tableIdentifier),
+                position(names, REASON_FIELD, reasonField, tableIdentifier));
+    }
+
+    private static int position(List<String> names, ConfigOption<String> option, String field, String table) {
+        int at = names.indexOf(field);
+        if (at < 0) {
+            throw new ValidationException(table + ": " + option.key() + " is '" + field + "', which must name a column");
+        }
+        return at;
     }
 
     private record Arguments(
@@ -119,8 +132,9 @@ public final class ClockedKafkaFactory extends KafkaDynamicTableFactory {
         private final Arguments arguments;
         private final long idleTimeoutMillis;
         private final int typeField;
+        private final int reasonField;
 
-        Source(Arguments a, long idleTimeoutMillis, int typeField) {
+        Source(Arguments a, long idleTimeoutMillis, int typeField, int reasonField) {
             super(a.physicalDataType, a.keyDecodingFormat, a.valueDecodingFormat, a.keyProjection, a.valueProjection,
                     a.keyPrefix, a.topics, a.topicPattern, a.properties, a.startupMode, a.specificStartupOffsets,
                     a.startupTimestampMillis, a.boundedMode, a.specificEndOffsets, a.endTimestampMillis, false,
@@ -128,16 +142,17 @@ public final class ClockedKafkaFactory extends KafkaDynamicTableFactory {
             this.arguments = a;
             this.idleTimeoutMillis = idleTimeoutMillis;
             this.typeField = typeField;
+            this.reasonField = reasonField;
         }
 
         @Override
         public void applyWatermark(WatermarkStrategy<RowData> watermarks) {
-            super.applyWatermark(new IdleWhileOthersAreRead(watermarks, idleTimeoutMillis, typeField));
+            super.applyWatermark(new IdleWhileOthersAreRead(watermarks, idleTimeoutMillis, typeField, reasonField));
         }
 
         @Override
         public DynamicTableSource copy() {
-            Source copy = new Source(arguments, idleTimeoutMillis, typeField);
+            Source copy = new Source(arguments, idleTimeoutMillis, typeField, reasonField);
             copy.producedDataType = producedDataType;
             copy.metadataKeys = metadataKeys;
             copy.watermarkStrategy = watermarkStrategy;

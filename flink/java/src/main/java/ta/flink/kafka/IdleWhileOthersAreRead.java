@@ -15,6 +15,9 @@ import org.apache.flink.table.data.StringData;
  *
  * <p>Flink's own idleness goes by the wall clock: a broker that stands still makes every partition idle, and then the
  * first topic that is back is not held by the others. Here time passes only as {@link ReadingTime} says.
+ *
+ * <p>A record that cannot be used says nothing about time, and is no sign of life: a topic of garbage is as silent as an
+ * empty one, and holds no other back.
  */
 final class IdleWhileOthersAreRead implements WatermarkStrategy<RowData> {
 
@@ -27,17 +30,21 @@ final class IdleWhileOthersAreRead implements WatermarkStrategy<RowData> {
     private final WatermarkStrategy<RowData> watermarks;
     private final long timeoutMillis;
     private final int typeField;
+    private final int reasonField;
     private transient ReadingTime time;
 
     /**
      * @param watermarks whose watermarks are given
      * @param timeoutMillis reading time without a record after which a partition is idle
      * @param typeField position of the field that is {@code clock} in the clock's records
+     * @param reasonField position of the field that says why a record cannot be used
      */
-    IdleWhileOthersAreRead(WatermarkStrategy<RowData> watermarks, long timeoutMillis, int typeField) {
+    IdleWhileOthersAreRead(
+            WatermarkStrategy<RowData> watermarks, long timeoutMillis, int typeField, int reasonField) {
         this.watermarks = watermarks;
         this.timeoutMillis = timeoutMillis;
         this.typeField = typeField;
+        this.reasonField = reasonField;
     }
 
     @Override
@@ -57,12 +64,13 @@ final class IdleWhileOthersAreRead implements WatermarkStrategy<RowData> {
     @Override
     public boolean equals(Object other) {
         return other instanceof IdleWhileOthersAreRead same && Objects.equals(watermarks, same.watermarks)
-                && timeoutMillis == same.timeoutMillis && typeField == same.typeField;
+                && timeoutMillis == same.timeoutMillis && typeField == same.typeField
+                && reasonField == same.reasonField;
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(watermarks, timeoutMillis, typeField);
+        return Objects.hash(watermarks, timeoutMillis, typeField, reasonField);
     }
 
     private final class Generator implements WatermarkGenerator<RowData> {
@@ -80,7 +88,11 @@ final class IdleWhileOthersAreRead implements WatermarkStrategy<RowData> {
 
         @Override
         public void onEvent(RowData row, long timestamp, WatermarkOutput output) {
-            newest = time.record(now(), !time.isClocked() && TICK.equals(row.getString(typeField)));
+            long at = time.record(now(), !time.isClocked() && TICK.equals(row.getString(typeField)));
+            if (!row.isNullAt(reasonField)) {
+                return;
+            }
+            newest = at;
             idle = false;
             own.onEvent(row, timestamp, output);
         }
