@@ -33,6 +33,11 @@ from ta_pipeline.settings import Settings
 FIRST_SECONDS = 1.6
 """Longest wait for all answers; with `THEN_SECONDS` and the verdicts a tick stays below 2 s."""
 THEN_SECONDS = 0.3
+_SETTINGS = {
+    "flink": "TA_FLINK_REST_URL", "kafka": "TA_KAFKA_BOOTSTRAP", "s3": "TA_S3_ENDPOINT",
+    "clickhouse": "TA_CLICKHOUSE_URL", "probe": "TA_PROBE_URL",
+}  # fmt: skip
+"""Where each component is looked for."""
 """For what can only be asked when Flink and S3 have answered: is the checkpoint there that Flink names?"""
 
 Question = Callable[[], Any]
@@ -129,7 +134,7 @@ def _ask(settings: Settings, questions: Mapping[str, Question], seconds: float) 
         # Not waited for when it hangs: its own timeouts end it.
         threading.Thread(target=ask, args=(component, question), name=f"ask-{component}", daemon=True).start()
     answers: dict[str, Any] = {
-        component: Unreachable(component, f"{component} does not answer within {seconds:g} s")
+        component: Unreachable(component, f"{component} ({_SETTINGS[component]}) does not answer within {seconds:g} s")
         for component in questions
     }
     deadline = time.monotonic() + seconds

@@ -207,7 +207,8 @@ def small_disk(stack: RunningStack, size: str = "512m") -> Iterator[None]:
 def _cut_off(component: str) -> Act:
     def act(ground: Ground) -> float:
         ports = [port for line in ground.stack.stack.status() if line.name == component for port in line.ports]
-        with cut(ports):
+        process = ground.stack.process(component)
+        with cut(ports, [process, *process.children(recursive=True)]):
             time.sleep(CUT_SECONDS)
         return time.time()
 

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+
+import psutil
 
 OWN = "FAULTS_IN_A_NAMESPACE"
 """The variable by which the make target says that it has made the namespaces."""
+_LOOK_SECONDS = 0.2
 _LOCAL = 0
 """Preference of the rule by which packets to this host find it; it has to come after ours."""
 
@@ -29,15 +34,46 @@ def bring_up_loopback() -> None:
 
 
 @contextmanager
-def cut(ports: Iterable[int]) -> Iterator[None]:
-    """Drop every packet to and from these TCP ports of 127.0.0.1, those of open connections too."""
+def cut(ports: Iterable[int], processes: Iterable[psutil.Process]) -> Iterator[None]:
+    """Drop every packet to and from a component: at the ports it serves, and of every connection it makes itself.
+
+    Args:
+        ports: TCP ports of 127.0.0.1.
+        processes: of the component; what they connect to while they are cut is looked for all the time.
+    """
+    ended = threading.Event()
     with ExitStack() as rules:
-        for number, port in enumerate(ports, 1):
-            for side in ("dport", "sport"):
-                rule = ("preference", str(number), "ipproto", "tcp", side, str(port), "blackhole")
-                _ip("rule", "add", *rule)
-                rules.callback(_ip, "rule", "delete", *rule)
-        yield
+        closed: set[int] = set()
+
+        def close(found: Iterable[int]) -> None:
+            for port in set(found) - closed:
+                closed.add(port)
+                for side in ("dport", "sport"):
+                    rule = ("preference", "1", "ipproto", "tcp", side, str(port), "blackhole")
+                    _ip("rule", "add", *rule)
+                    rules.callback(_ip, "rule", "delete", *rule)
+
+        def follow() -> None:
+            while not ended.wait(_LOOK_SECONDS):
+                close(_own_ports(processes))
+
+        close([*ports, *_own_ports(processes)])
+        with ThreadPoolExecutor(1) as pool:
+            following = pool.submit(follow)
+            try:
+                yield
+            finally:
+                ended.set()
+            following.result()
+
+
+def _own_ports(processes: Iterable[psutil.Process]) -> set[int]:
+    """The local ends of the connections that these processes have."""
+    found: set[int] = set()
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            found |= {one.laddr.port for one in process.net_connections("tcp") if one.laddr}
+    return found
 
 
 def _ip(*arguments: str) -> None:

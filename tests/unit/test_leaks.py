@@ -49,8 +49,11 @@ def test_a_planted_secret_is_found_in_what_is_gzipped(tmp_path: Path) -> None:
 
 
 def test_a_secret_on_a_command_line_is_found() -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", VALUE]) as process:
+    waiting = "print(flush=True); import time; time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", waiting, VALUE], stdout=subprocess.PIPE) as process:
         try:
+            assert process.stdout is not None
+            process.stdout.readline()  # before it runs, its command line is that of this process, or empty
             assert in_command_lines([psutil.Process(process.pid)], [SECRET]) == {process.pid: {"password"}}
         finally:
             process.kill()

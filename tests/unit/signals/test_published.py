@@ -93,7 +93,7 @@ def test_minutes_have_a_newest_of_their_own(known: Published) -> None:
 
 def test_late_and_rejected_records_are_new_behind_the_newest_offset_of_their_partition(known: Published) -> None:
     late = Late("AAA", 0, "beyond_horizon", "t", "trades", 0, 17, 0, 0, None, None, None, None)
-    reject = Reject("AAA", 0, "bad_price", None, "trades", 0, 4, None)
+    reject = Reject("AAA", 0, "bad_price", None, "trades", 0, 4, None, None)
     for record in (late, reject):
         offset = record.log_offset
         assert offset is not None
