@@ -14,7 +14,7 @@ import pytest
 from ta_pipeline.local.supervisor import Supervisor
 from tests.stack import RunningStack, wait_for
 
-DISK_MIB = 48
+DISK_MIB = 256
 """Enough for the tables of a test; small enough to be filled at once."""
 
 

@@ -112,7 +112,7 @@ def test_the_disk_of_clickhouse_is_full_and_then_every_row_is_there_once(
 ) -> None:
     with small_disk(stack) as disk:
         # It answers, so nothing else explains the breaker.
-        outage = Outage("full", lambda _stack: full(disk), 60, cause="", error="No space left")
+        outage = Outage("full", lambda _stack: full(disk), 60, cause="", error="NOT_ENOUGH_SPACE")
         prove(stack, tmp_path, say, outage)
 
 
