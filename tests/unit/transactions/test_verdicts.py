@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from ta_pipeline import kafka_admin
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.monitoring.snapshot import Unreachable
 from ta_pipeline.monitoring.verdicts import Verdict
 from ta_pipeline.settings import Settings
-from ta_pipeline.transactions.doctor import Report, chosen, chosen_hanging, reasons_to_keep, report_of
+from ta_pipeline.transactions.doctor import Report, chosen, chosen_hanging, examine, reasons_to_keep, report_of
 from ta_pipeline.transactions.look import Holder, Look, PartitionLook, Transaction, holders_of, prefix_of
 from ta_pipeline.transactions.owners import Claims, owner_of
 from ta_pipeline.transactions.verdicts import Examination
@@ -20,6 +21,7 @@ from tests.status import settings as settings_of
 
 BARS = "ta.bars.1s.v1"
 RUNNING = {"ta": "torghut-ta (a1) is RUNNING"}
+NOBODY = "127.0.0.1:9"
 DOWN = Unreachable("flink", "Flink cannot be reached")
 NO_S3 = Unreachable("s3", "S3 cannot be reached")
 
@@ -247,6 +249,17 @@ def test_a_broker_that_does_not_answer_is_one_finding_and_says_nothing_about_the
     assert not report.prefixes
     with pytest.raises(KafkaSetupError, match="what is open is not known"):
         chosen(report, "ta-bars-0-1")
+
+
+def test_asked_of_a_broker_that_is_not_there_the_doctor_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_admin, "TIMEOUT_SECONDS", 1.0)
+    nobody = settings_of(kafka_bootstrap=NOBODY, flink_rest_url=f"http://{NOBODY}", s3_endpoint=f"http://{NOBODY}")
+    report = examine(nobody, lambda: NOW_MS, 0.0)
+    assert not report.is_well
+    assert {one.name: one.state for one in report.verdicts if not one.caused_by} == {
+        "kafka_reachable": "bad", "owners": "unknown",
+    }  # fmt: skip
+    assert NOBODY in verdict(report, "kafka_reachable").message
 
 
 def test_without_flink_or_s3_it_is_said_once_that_nothing_is_taken_for_dead() -> None:
