@@ -198,6 +198,8 @@ def _unverified(settings: Settings) -> Iterator[None]:
 def _leave_hanging(settings: Settings, topic: str) -> None:
     """A record of a minute ago in a transaction that its coordinator was never told of: a bug of a client."""
     name = f"{settings.transactional_id_prefix}-late-0-0"
+    with _producing(settings, name):  # on a new broker, the first one makes the coordinators' topic
+        pass
     with closing(KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)) as client:
 
         async def leave() -> Any:
