@@ -45,11 +45,14 @@ class Examination:
 
 
 def kafka_reachable(found: Examination) -> Verdict:
-    """The broker tells its transactions."""
+    """The broker tells its transactions, and has the output topics."""
     name = "kafka_reachable"
     for look in (found.now, found.before):
         if isinstance(look, Unreachable):
             return Verdict(name, "bad", look.reason)
+        seen = {partition.topic for partition in look.partitions}
+        if missing := [topic for topic in found.settings.output_topics if topic not in seen]:
+            return Verdict(name, "bad", f"no such topic: {', '.join(missing)}", {"missing": len(missing)})
     return Verdict(name, "ok", f"answers at {found.settings.kafka_bootstrap}")
 
 

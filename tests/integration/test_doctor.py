@@ -17,6 +17,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from kafka.admin import KafkaAdminClient
+from kafka.errors import InvalidTxnStateError
 from kafka.protocol.metadata import CoordinatorType
 from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
 from kafka.record.memory_records import MemoryRecordsBuilder
@@ -31,7 +32,7 @@ from ta_pipeline.monitoring.kafka_source import open_limit_ms
 from ta_pipeline.platform import Platform
 from ta_pipeline.readers import OutputReader
 from ta_pipeline.revisions import Revision, RevisionStore
-from ta_pipeline.settings import Settings, load_settings
+from ta_pipeline.settings import Settings
 from ta_pipeline.transactions.broker import TransactionBroker
 from ta_pipeline.transactions.doctor import examine
 from ta_pipeline.transactions.verdicts import QUESTIONS
@@ -44,6 +45,7 @@ import sys
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from kafka.admin import KafkaAdminClient
+from kafka.errors import InvalidTxnStateError
 from kafka.protocol.metadata import CoordinatorType
 from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
 from kafka.record.memory_records import MemoryRecordsBuilder
@@ -153,14 +155,6 @@ def test_what_a_running_job_has_open_is_its_own_and_is_not_aborted_without_force
         assert f"aborted the transaction of {name}" in forced.stderr
 
 
-def test_a_broker_that_does_not_answer_is_a_finding_of_its_own(stack: RunningStack) -> None:
-    nobody = load_settings(**{**stack.settings.model_dump(), "kafka_bootstrap": "127.0.0.1:9"})
-    report = examine(nobody, _now_ms, 0.5)
-    assert not report.is_well
-    assert {one.name: one.state for one in report.verdicts}["kafka_reachable"] == "bad"
-    assert {one.state for one in report.verdicts if one.caused_by == "kafka_reachable"} == {"unknown"}
-
-
 def test_a_transaction_that_no_coordinator_knows_hangs_and_is_aborted_in_its_partition(
     stack: RunningStack, declared: Settings
 ) -> None:
@@ -204,6 +198,8 @@ def _unverified(settings: Settings) -> Iterator[None]:
 def _leave_hanging(settings: Settings, topic: str) -> None:
     """A record of a minute ago in a transaction that its coordinator was never told of: a bug of a client."""
     name = f"{settings.transactional_id_prefix}-late-0-0"
+    with _producing(settings, name):  # on a new broker, the first one makes the coordinators' topic
+        pass
     with closing(KafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)) as client:
 
         async def leave() -> Any:
@@ -219,14 +215,19 @@ def _leave_hanging(settings: Settings, topic: str) -> None:
             batch.close()
             data = ProduceRequest.TopicProduceData
             written = data(name=topic, partition_data=[data.PartitionProduceData(index=0, records=batch.buffer())])
-            # Version 12 begins the transaction by itself.
-            request = ProduceRequest(
-                transactional_id=name, acks=-1, timeout_ms=5_000, topic_data=[written], max_version=11
-            )
-            return await client._manager.send(request, node_id=1)
+            while True:
+                # Version 12 would begin the transaction by itself.
+                request = ProduceRequest(
+                    transactional_id=name, acks=-1, timeout_ms=5_000, topic_data=[written], max_version=11
+                )
+                (answer,) = (await client._manager.send(request, node_id=1)).responses
+                (done,) = answer.partition_responses
+                # The broker takes a moment until it no longer verifies.
+                if done.error_code != InvalidTxnStateError.errno:
+                    return done.error_code
+                await client._net.sleep(0.2)
 
-        (answer,) = client._manager.run(leave).responses
-        assert [one.error_code for one in answer.partition_responses] == [0]
+        assert client._manager.run(leave) == 0
 
 
 def _tick(platform: Platform, cursor: str | None) -> tuple[list[str], str | None]:

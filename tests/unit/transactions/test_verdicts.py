@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from ta_pipeline import kafka_admin
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.monitoring.snapshot import Unreachable
 from ta_pipeline.monitoring.verdicts import Verdict
 from ta_pipeline.settings import Settings
-from ta_pipeline.transactions.doctor import Report, chosen, chosen_hanging, reasons_to_keep, report_of
+from ta_pipeline.transactions.doctor import Report, chosen, chosen_hanging, examine, reasons_to_keep, report_of
 from ta_pipeline.transactions.look import Holder, Look, PartitionLook, Transaction, holders_of, prefix_of
 from ta_pipeline.transactions.owners import Claims, owner_of
 from ta_pipeline.transactions.verdicts import Examination
@@ -20,8 +21,14 @@ from tests.status import settings as settings_of
 
 BARS = "ta.bars.1s.v1"
 RUNNING = {"ta": "torghut-ta (a1) is RUNNING"}
+NOBODY = "127.0.0.1:9"
 DOWN = Unreachable("flink", "Flink cannot be reached")
 NO_S3 = Unreachable("s3", "S3 cannot be reached")
+
+
+_OTHERS = tuple(
+    PartitionLook(topic, 0, 50, 50, overdue=False, holders=()) for topic in settings_of().output_topics if topic != BARS
+)
 
 
 def transaction(name: str = "ta-bars-0-1", age_s: float = 4, producer: int = 7, **changes: Any) -> Transaction:
@@ -39,7 +46,7 @@ def look(*transactions: Transaction, at: PartitionLook | None = None, **changes:
         at_ms=NOW_MS,
         ids=tuple(sorted({"ta-bars-0-0", "ta-bars-0-1", *(one.id for one in transactions)})),
         transactions=transactions,
-        partitions=(at or partition(),),
+        partitions=(at or partition(), *_OTHERS),
         open_limit_ms=30_000,
         max_timeout_ms=900_000,
         id_expiration_ms=604_800_000,
@@ -109,10 +116,11 @@ def test_what_others_leave_open_elsewhere_is_worth_a_look_and_nothing_more() -> 
 
 def test_readers_of_topics_that_are_not_ours_are_not_judged() -> None:
     theirs = dataclasses.replace(partition(producer=9, overdue=True), topic="billing")
+    settled = (partition(120, 120), *_OTHERS, theirs)
     foreign = transaction("billing-7", age_s=500, producer=9, partitions=(("billing", 0),))
-    assert verdict(examined(look(foreign, at=theirs)), "stable_offsets").state == "ok"
+    assert verdict(examined(look(foreign, partitions=settled)), "stable_offsets").state == "ok"
     replay = transaction("replay-7-ta-bars-0-0", age_s=500, producer=9, partitions=(("billing", 0),))
-    assert verdict(examined(look(replay, at=theirs)), "stable_offsets").state == "bad"
+    assert verdict(examined(look(replay, partitions=settled)), "stable_offsets").state == "bad"
 
 
 def test_what_a_deployment_of_before_left_open_is_an_orphan_with_its_revision() -> None:
@@ -247,6 +255,22 @@ def test_a_broker_that_does_not_answer_is_one_finding_and_says_nothing_about_the
     assert not report.prefixes
     with pytest.raises(KafkaSetupError, match="what is open is not known"):
         chosen(report, "ta-bars-0-1")
+
+
+def test_an_output_topic_that_does_not_exist_is_not_one_whose_readers_go_on() -> None:
+    found = verdict(examined(look(partitions=_OTHERS)), "kafka_reachable")
+    assert (found.state, found.message) == ("bad", f"no such topic: {BARS}")
+
+
+def test_asked_of_a_broker_that_is_not_there_the_doctor_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_admin, "TIMEOUT_SECONDS", 1.0)
+    nobody = settings_of(kafka_bootstrap=NOBODY, flink_rest_url=f"http://{NOBODY}", s3_endpoint=f"http://{NOBODY}")
+    report = examine(nobody, lambda: NOW_MS, 0.0)
+    assert not report.is_well
+    assert {one.name: one.state for one in report.verdicts if not one.caused_by} == {
+        "kafka_reachable": "bad", "owners": "unknown",
+    }  # fmt: skip
+    assert NOBODY in verdict(report, "kafka_reachable").message
 
 
 def test_without_flink_or_s3_it_is_said_once_that_nothing_is_taken_for_dead() -> None:
