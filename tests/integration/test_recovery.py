@@ -35,7 +35,8 @@ from tests.stack import Record, RunningStack, wait_for
 EMITTED = 60
 
 
-@pytest.mark.timeout(420, func_only=True)
+@pytest.mark.kills
+@pytest.mark.timeout(900, func_only=True)
 def test_a_job_whose_state_is_gone_is_rebuilt_from_its_inputs_with_the_same_keys_and_values(
     stack: RunningStack, tmp_path: Path, say: Say
 ) -> None:
@@ -103,7 +104,7 @@ def test_what_kafka_has_aborted_is_given_out_byte_by_byte_and_once(stack: Runnin
 
 
 @pytest.mark.kills
-@pytest.mark.timeout(420, func_only=True)
+@pytest.mark.timeout(900, func_only=True)
 def test_an_outage_longer_than_the_transaction_timeout_is_told_and_its_gap_given_out(
     stack: RunningStack, tmp_path: Path, say: Say
 ) -> None:
