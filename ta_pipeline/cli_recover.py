@@ -14,6 +14,7 @@ from ta_pipeline.errors import SettingsError, TaError
 from ta_pipeline.platform import Platform
 from ta_pipeline.recovery.gap import Gap, Refill, find_gap
 from ta_pipeline.recovery.service import VERIFY_SECONDS, Recovery
+from ta_pipeline.recovery.settled import is_settled
 from ta_pipeline.rollout.journal import Rollout
 from ta_pipeline.savepoints.take import take as take_savepoint
 from ta_pipeline.terminal import errors, fail
@@ -101,6 +102,11 @@ def _close_gap(platform: Platform, since_ms: int, *, yes: bool) -> None:
     settings = platform.settings
     with console.status("reading the final topics, committed and not"):
         found = find_gap(settings, since_ms)
+    settled = False
+    if found.undecided:
+        with console.status("waiting for two checkpoints: is the job through with its inputs?"):
+            settled = is_settled(platform)
+        found = find_gap(settings, since_ms, is_settled=settled)
     _say(f"looked at what was written since {_instant(since_ms)}: {found.aborted:,} aborted records")
     if found.undecided:
         margin = timedelta(milliseconds=settings.revision_horizon_ms + settings.max_out_of_orderness_ms)
@@ -115,7 +121,7 @@ def _close_gap(platform: Platform, since_ms: int, *, yes: bool) -> None:
     if not yes:
         typer.confirm("give them out, with the same keys and values?", abort=True)
     begun = time.monotonic()
-    given = Refill(settings).run(since_ms)
+    given = Refill(settings).run(since_ms, is_settled=settled)
     _say(f"{len(given.lost):,} records given out in one transaction, {time.monotonic() - begun:.1f} s")
 
 

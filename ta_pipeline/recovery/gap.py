@@ -78,14 +78,14 @@ class Gap:
         return (min(times), max(times)) if times else None
 
 
-def lost_of(committed: Iterable[Written], aborted: Iterable[Written], margin_ms: int) -> Gap:
+def lost_of(committed: Iterable[Written], aborted: Iterable[Written], margin_ms: int | None) -> Gap:
     """Which aborted records are lost; pure.
 
     Args:
         committed: what readers see.
         aborted: what they do not, in the order of the log.
         margin_ms: of event time, by which the job has to be past the point where it computed a record: it would have
-            computed it again by then.
+            computed it again by then. None: it is through with all its inputs.
     """
     revisions: dict[Key, int] = {}
     newest_ms = 0
@@ -101,7 +101,7 @@ def lost_of(committed: Iterable[Written], aborted: Iterable[Written], margin_ms:
     for one in missing:
         if one.revision <= revisions.get(one.key, -1):
             continue
-        if reached.at(one.computed_ms) + margin_ms >= newest_ms:
+        if margin_ms is not None and reached.at(one.computed_ms) + margin_ms >= newest_ms:
             undecided += 1
             continue
         found[one.key, one.revision] = one
@@ -125,8 +125,16 @@ class _Reached:
         return self._newest[place - 1] if place else 0
 
 
-def find_gap(settings: Settings, since_ms: int, progress: Progress = lambda _read: None) -> Gap:
-    """What is lost of the records that the final topics took from `since_ms` on, epoch milliseconds.
+def find_gap(
+    settings: Settings, since_ms: int, progress: Progress = lambda _read: None, *, is_settled: bool = False
+) -> Gap:
+    """What is lost of the records that the final topics took from `since_ms` on.
+
+    Args:
+        settings: of the deployment.
+        since_ms: Kafka's time, epoch milliseconds.
+        progress: called often.
+        is_settled: the job is through with all its inputs; see `ta_pipeline.recovery.settled`.
 
     Raises:
         KafkaSetupError: a topic is missing, or Kafka cannot be reached or refuses.
@@ -147,7 +155,8 @@ def find_gap(settings: Settings, since_ms: int, progress: Progress = lambda _rea
         seen = written(committed=True)
         places = {_place(one) for one in seen}
         aborted = [one for one in written(committed=False) if _place(one) not in places]
-    return lost_of(seen, aborted, settings.revision_horizon_ms + settings.max_out_of_orderness_ms)
+    margin_ms = settings.revision_horizon_ms + settings.max_out_of_orderness_ms
+    return lost_of(seen, aborted, None if is_settled else margin_ms)
 
 
 class Refill:
@@ -166,8 +175,8 @@ class Refill:
         }  # fmt: skip
         self._producer = Producer(client_config(settings, **options))
 
-    def run(self, since_ms: int, progress: Progress = lambda _read: None) -> Gap:
-        """Look again, give out what is lost; returns that.
+    def run(self, since_ms: int, progress: Progress = lambda _read: None, *, is_settled: bool = False) -> Gap:
+        """Look again, give out what is lost; returns that. See `find_gap`.
 
         Raises:
             KafkaSetupError: Kafka cannot be reached or refuses: nothing was given out, or all of it.
@@ -176,7 +185,7 @@ class Refill:
         try:
             # Ends what another one has under way, so that what is found now is still lost when it is given out.
             self._producer.init_transactions(TIMEOUT_SECONDS)
-            gap = find_gap(self._settings, since_ms, progress)
+            gap = find_gap(self._settings, since_ms, progress, is_settled=is_settled)
             if gap.lost:
                 self._give_out(gap.lost)
         except KafkaException as error:

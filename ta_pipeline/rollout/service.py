@@ -101,7 +101,9 @@ class Rollouts:
         gathered = gather(self.platform, self.revisions, self.journal.load(), target, options)
         facts = gathered.facts
         planned = plan(facts, self._expected_downtime(), shadow_restore=options.shadow_restore)
-        report(str(planned))
+        if not (options.clean_start and target.rebuild):
+            # A rebuild has shown a plan of its own: nothing warms up anew.
+            report(str(planned))
         if planned.kind is None:
             return None
         if planned.blockers:

@@ -20,6 +20,7 @@ from ta_pipeline.platform import Platform
 from ta_pipeline.recovery.gap import Refill, find_gap
 from ta_pipeline.recovery.retention import extents, final_topics
 from ta_pipeline.recovery.service import Recovery
+from ta_pipeline.recovery.settled import is_settled
 from ta_pipeline.retained import every_state
 from ta_pipeline.revisions import RevisionStore
 from ta_pipeline.s3 import delete_object, list_keys, s3_client, split_uri
@@ -35,7 +36,8 @@ from tests.stack import Record, RunningStack, wait_for
 EMITTED = 60
 
 
-@pytest.mark.timeout(420, func_only=True)
+@pytest.mark.kills
+@pytest.mark.timeout(900, func_only=True)
 def test_a_job_whose_state_is_gone_is_rebuilt_from_its_inputs_with_the_same_keys_and_values(
     stack: RunningStack, tmp_path: Path, say: Say
 ) -> None:
@@ -103,7 +105,7 @@ def test_what_kafka_has_aborted_is_given_out_byte_by_byte_and_once(stack: Runnin
 
 
 @pytest.mark.kills
-@pytest.mark.timeout(420, func_only=True)
+@pytest.mark.timeout(900, func_only=True)
 def test_an_outage_longer_than_the_transaction_timeout_is_told_and_its_gap_given_out(
     stack: RunningStack, tmp_path: Path, say: Say
 ) -> None:
@@ -127,7 +129,8 @@ def test_an_outage_longer_than_the_transaction_timeout_is_told_and_its_gap_given
         wait_for("the outage is longer than the timeout", lambda: time.time() - down > 25)
         stack.await_ready()
 
-        done = roll_out(changed(platform, checkpoint_interval_ms=1_000))
+        again = changed(platform, checkpoint_interval_ms=1_000)
+        done = roll_out(again)
         (status,) = platform.job.status()
         restored = FlinkRest(settings.flink_rest_url).restored_from(status.job_id)
         assert restored is not None
@@ -136,10 +139,11 @@ def test_an_outage_longer_than_the_transaction_timeout_is_told_and_its_gap_given
         assert "older than TA_TRANSACTION_TIMEOUT_MS=20000" in done["note"]
         assert "ta recover --gap" in done["note"]
 
+        assert not is_settled(again)
         wait_for("nothing is undecided any more", lambda: find_gap(settings, 0).undecided == 0, 90)
         going.stop()
         sent = going.messages[: going.sent.result().total]
-        time.sleep(8)  # the last seconds close
+        wait_for("the job is through with all of it", lambda: is_settled(again), 120)
         right = expected(tmp_path, settings, sent)
         gap = find_gap(settings, 0)
         missing = {}
@@ -156,8 +160,7 @@ def test_an_outage_longer_than_the_transaction_timeout_is_told_and_its_gap_given
         for topic, name in ((settings.bars_topic, "bars"), (settings.signals_topic, "signals")):
             # Behind their successors, so not in the order of an undisturbed run, but the same records, once each.
             require_equal(topic, without_ingest(all_committed(stack, settings, topic)), right[name])
-        again = _ta(platform, "recover", "--gap", "--yes")
-        assert "nothing is lost" in again.output
+        assert "nothing is lost" in _ta(platform, "recover", "--gap", "--yes").output
 
 
 class _Transactions:

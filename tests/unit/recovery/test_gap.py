@@ -49,6 +49,11 @@ def test_as_long_as_the_job_may_still_compute_it_again_nobody_can_tell() -> None
     assert (offsets(gap.lost), gap.undecided) == ([3], 1)
 
 
+def test_a_job_that_is_through_with_its_inputs_computes_nothing_again() -> None:
+    gap = lost_of([written(1, 0), written(2, 1)], [written(3, 3), written(4, 4)], None)
+    assert (offsets(gap.lost), gap.undecided) == ([3, 4], 0)
+
+
 def test_a_revision_is_lost_though_the_bar_before_it_is_there_and_not_when_a_newer_one_is() -> None:
     committed = [written(1, 0), written(40, 10, computed=60)]
     assert offsets(lost_of(committed, [written(1, 3, revision=1)], MARGIN_MS).lost) == [3]
