@@ -478,6 +478,12 @@ def _symbol_of_length(length: int) -> _Bytes:
     return change
 
 
+def _back_and_forth(value: bytes, _chosen: random.Random) -> bytes:
+    """A quote's conditions, which nobody reads, are a block of -2 bytes: behind it stands the block again."""
+    conditions, block = b"\x02\x02\x02R\x00", b"\x02" + _varint(-1) + _varint(-2)
+    return value.replace(conditions, block) if conditions in value else value[:-1]
+
+
 _AVRO_BYTES: list[tuple[str, _Bytes, frozenset[str]]] = [
     ("no value at all", lambda _v, _c: None, _MALFORMED),
     ("nothing", lambda _v, _c: b"", _MALFORMED),
@@ -495,6 +501,7 @@ _AVRO_BYTES: list[tuple[str, _Bytes, frozenset[str]]] = [
     ("a symbol of 2 GiB", _symbol_of_length(2**31 - 9), _MALFORMED),
     ("a symbol of 1 GiB", _symbol_of_length(2**30), _MALFORMED),
     ("a symbol of negative length", _symbol_of_length(-1), _MALFORMED),
+    ("a list that goes back", _back_and_forth, _MALFORMED),
     ("a text of negative length", _text_of_length(-5), _MALFORMED),
     ("a text of 2^62 bytes", _text_of_length(2**62), _MALFORMED),
     ("bits flipped", lambda v, c: v[:5] + _flip(v[5:], c), ANYTHING),

@@ -107,7 +107,7 @@ def _timed_lines(path: Path, longest: int) -> Iterator[tuple[int, str, Any, Any]
     for line in _lines(path):
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
             yield newest, "trades", None, None

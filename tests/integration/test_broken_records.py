@@ -79,14 +79,20 @@ def _require_all_accounted_for(
     """A market of the last minute with `broken` broken records in it: what becomes of each, and of the good ones."""
     messages = simulated(SYMBOLS, RATE, SECONDS, seed=seed, start=int(time.time()) - SECONDS - 5)
     sent = _send(settings, messages, broken, seed)
-    right = expected(folder, settings, messages)
-    with running_clock(settings), running_job(stack, settings) as runtime:
+    with (
+        ThreadPoolExecutor() as pool,
+        running_clock(settings),
+        running_job(stack, settings) as runtime,
+    ):
+        computed = pool.submit(expected, folder, settings, messages)
         begun = time.monotonic()
         found = _await_all_read(settings, runtime, total=len(messages) + len(sent))
         seconds = time.monotonic() - begun
-        rejects = all_committed(stack, settings, settings.rejects_topic)
-        bars = all_committed(stack, settings, settings.bars_topic)
-        signals = all_committed(stack, settings, settings.signals_topic)
+        right = computed.result()
+        rejects, bars, signals = pool.map(
+            lambda topic: all_committed(stack, settings, topic),
+            (settings.rejects_topic, settings.bars_topic, settings.signals_topic),
+        )
         counted = _counted(settings, runtime)
         (status,) = runtime.status()
     assert (status.state, status.restarts) == ("RUNNING", 0)

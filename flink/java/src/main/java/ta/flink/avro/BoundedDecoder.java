@@ -11,7 +11,8 @@ import org.apache.flink.avro.shaded.org.apache.avro.util.Utf8;
  * record.
  *
  * <p>Avro's own makes room for as much as the record says before it reads it: five bytes that say 2 GiB are an
- * OutOfMemoryError, of which the whole TaskManager dies.
+ * OutOfMemoryError, of which the whole TaskManager dies. And it passes over a block of as many bytes as the block says: by
+ * a negative number it goes back, and reads the same block for ever.
  */
 final class BoundedDecoder extends Decoder {
 
@@ -34,6 +35,16 @@ final class BoundedDecoder extends Decoder {
         byte[] bytes = new byte[length(in.readLong())];
         in.readFixed(bytes, 0, bytes.length);
         return bytes;
+    }
+
+    /** Passes over the blocks that say how many bytes they have; returns how many items the next one has, 0: the end. */
+    private long skipBlocks() throws IOException {
+        long count = in.readLong();
+        while (count < 0) {
+            in.skipFixed(length(in.readLong()));
+            count = in.readLong();
+        }
+        return length(count);
     }
 
     @Override
@@ -128,12 +139,12 @@ final class BoundedDecoder extends Decoder {
 
     @Override
     public long skipArray() throws IOException {
-        return length(in.skipArray());
+        return skipBlocks();
     }
 
     @Override
     public long skipMap() throws IOException {
-        return length(in.skipMap());
+        return skipBlocks();
     }
 
     @Override
