@@ -13,7 +13,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -105,6 +105,17 @@ class RunningStack:
         process.kill()
         return at
 
+    @contextmanager
+    def standing_still(self, component: str) -> Iterator[None]:
+        """As on a machine that is paused: connections stay open, nothing answers."""
+        process = self.process(component)
+        everyone = [process, *process.children(recursive=True)]
+        _signal(everyone, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            _signal(everyone, signal.SIGCONT)
+
     def await_ready(self, timeout_seconds: float = 90.0) -> None:
         """Wait until every component is ready, those included that the supervisor had to start again."""
 
@@ -174,6 +185,12 @@ class RunningStack:
         finally:
             consumer.close()
         return records
+
+
+def _signal(processes: Iterable[psutil.Process], number: int) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +10,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -109,25 +107,12 @@ def _pid(ground: Ground, component: str) -> int | None:
 
 
 def _standing_still(component: str) -> Act:
-    """As on a machine that is paused: connections stay open, nothing answers."""
-
     def act(ground: Ground) -> float:
-        process = ground.stack.process(component)
-        everyone = [process, *process.children(recursive=True)]
-        _signal(everyone, signal.SIGSTOP)
-        try:
+        with ground.stack.standing_still(component):
             time.sleep(HELD_SECONDS)
-        finally:
-            _signal(everyone, signal.SIGCONT)
         return time.time()
 
     return act
-
-
-def _signal(processes: list[psutil.Process], number: int) -> None:
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
 
 
 def _read_only(ground: Ground) -> float:

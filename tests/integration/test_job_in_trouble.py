@@ -5,17 +5,15 @@ One job for the tests of the clock and the broker, in their order: the last one 
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
 import orjson
-import psutil
 import pytest
 
 from ta_pipeline.encoding import EnvelopeEncoder
@@ -28,6 +26,8 @@ from tests.messages import BAD, at, cancel, correction, trade
 from tests.stack import RunningStack, wait_for
 
 CLOSE_SECONDS = 5
+CLOCK_AWAY_SECONDS = 8
+"""Longer than a quiet bar waits for a clock that ticks."""
 COMMIT_SECONDS = 4
 """A checkpoint of one second, its commit, and a busy machine."""
 
@@ -100,13 +100,29 @@ def test_the_last_bar_of_a_quiet_symbol_closes_by_the_clock_within_its_timeout(
     await_counters(settings, job.runtime, {"bars_closed_by_clock": 1.0})
 
 
+@pytest.mark.parametrize("fault", ["kill -9", "stands still"])
+def test_a_quiet_bar_waits_for_a_clock_that_is_away_and_comes_once_and_whole(
+    stack: RunningStack, job: Running, fault: str
+) -> None:
+    settings = job.settings
+    sent = int(time.time()) + 0.1
+    with ExitStack() as away:
+        if fault == "kill -9":
+            stack.kill("clock")
+        else:
+            away.enter_context(stack.standing_still("clock"))
+        send(stack, settings, _ticks(sent - 1, 1, job.numbers))
+        time.sleep(CLOCK_AWAY_SECONDS)
+    _require_whole_seconds(stack, settings, sent - 1, 1)
+    assert counters(settings, job.runtime).get("late", 0) == 0
+
+
 def test_neither_a_broker_that_stands_still_nor_a_backlog_after_it_closes_a_bar_early(
     stack: RunningStack, job: Running
 ) -> None:
     settings = job.settings
-    broker = _process(stack, "kafka")
     frozen = time.time()
-    with _standing_still(broker):
+    with stack.standing_still("kafka"):
         time.sleep(20)
     # What the market did meanwhile was kept by its producer, and comes now.
     send(stack, settings, _ticks(frozen, 20, job.numbers))
@@ -126,9 +142,8 @@ def test_a_restart_with_a_backlog_and_a_first_fetch_that_hangs_closes_no_bar_ear
     begin = time.time()
     time.sleep(12)  # the clock ticks on, the market too
     send(stack, settings, _ticks(begin, 12, numbers))
-    broker = _process(stack, "kafka")
     with running_job(stack, settings, restore_from=savepoint) as runtime:
-        with _standing_still(broker):
+        with stack.standing_still("kafka"):
             time.sleep(CLOSE_SECONDS + 2)
         _require_whole_seconds(stack, settings, begin, 12)
         assert counters(settings, runtime).get("late", 0) == 0
@@ -159,21 +174,6 @@ def _require_whole_seconds(stack: RunningStack, settings: Settings, begin: float
     bars = of_interest(records)
     assert {bar["event_ts"] for bar in bars} == ends
     assert {(bar["revision"], bar["count"]) for bar in bars} == {(0, TICKS)}
-
-
-def _process(stack: RunningStack, component: str) -> psutil.Process:
-    (status,) = [line for line in stack.stack.status() if line.name == component]
-    return psutil.Process(status.pid or 0)
-
-
-@contextmanager
-def _standing_still(process: psutil.Process) -> Iterator[None]:
-    """As on a machine that is paused: connections stay open, nothing answers."""
-    process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGCONT)
 
 
 def _send_raw(stack: RunningStack, settings: Settings, messages: list[Message | bytes]) -> None:
