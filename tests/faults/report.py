@@ -16,6 +16,7 @@ from ta_pipeline.flink_rest import FlinkRest
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.settings import Settings
 from tests.faults.campaign import RATE, SYMBOLS, Outcome, Proof
+from tests.faults.faults import KILL
 from tests.jobs import FAST
 
 FOLDER = REPOSITORY / "docs" / "benchmarks"
@@ -47,6 +48,8 @@ def write(proof: Proof, seed: int, settings: Settings, left_out: Sequence[str], 
         f"value and in the order of each symbol; ClickHouse has {proof.rows:,} keys with the same values; every final "
         f"key has a live update ({proof.live_keys:,} keys).",
         *([f"Left out, this machine does not allow it: {', '.join(left_out)}."] if left_out else []),
+        "## Aims",
+        _table(("aim", "figure", ""), _aims(proof.outcomes)),
         f"![Recovery from each fault]({picture.name})",
         "## Recovery by kind",
         "From the kill, or from the end of the fault, in seconds: median, 95th percentile, longest.",
@@ -94,6 +97,20 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
     handles.sort(key=lambda handle: order[str(handle.get_label())])
     axes.legend(handles, texts, frameon=False, fontsize=7, loc="lower right")
     figure.savefig(path, metadata={"Software": None})
+
+
+def _aims(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str]]:
+    """What recovery has an aim for: text, figure, verdict."""
+    rows = []
+    for text, component, aim, figure in (
+        ("TaskManager killed: signals again within 20 s, 95th percentile", "taskmanager", 20.0, "live_silence"),
+        ("JobManager killed: records committed again within 40 s, 95th percentile", "jobmanager", 40.0, "committed"),
+        ("broker killed: within 20 s after it is back, longest", "kafka", 20.0, "committed_after_ready"),
+    ):
+        found = [getattr(o, figure) for o in outcomes if (o.fault.kind, o.fault.component) == (KILL, component)]
+        worst = max(found) if component == "kafka" else float(np.percentile(found, 95))
+        rows.append((text, f"{worst:.1f} s of {len(found)}", "met" if worst <= aim else "not met"))
+    return rows
 
 
 def _kinds(proof: Proof) -> list[tuple[str, ...]]:
