@@ -61,7 +61,7 @@ def _once(tables: StreamTableEnvironment, settings: Settings) -> DataStream:
         return stream
     trades = get_gateway().jvm.ta.flink.trades
     rows = stream._j_data_stream
-    by_block = rows.keyBy(trades.Deduplicate.BlockOf(symbol, time, exchange, number))
+    by_block = rows.keyBy(trades.Deduplicate.BlockOf(symbol, time, exchange, number, settings.max_parallelism))
     once = by_block.process(trades.Deduplicate(number, settings.dedup_ttl_ms), rows.getType())
     return DataStream(once.name("deduplicate"))
 

@@ -16,6 +16,8 @@ from ta_pipeline.local.java import java_home
 from ta_pipeline.local.settings import load_local_settings
 from ta_pipeline.settings import load_settings
 
+LARGE = 1 << 40
+"""A number that Java gets as a long; py4j makes an int of one that fits."""
 SNAPSHOT = Path(__file__).with_name("uids.txt")
 
 
@@ -53,6 +55,40 @@ def nodes() -> list[Any]:
 
 def _uids(nodes: list[Any]) -> list[str]:
     return sorted(str(node.transformation.getUid()) for node in nodes)
+
+
+@pytest.mark.parametrize("max_parallelism", [1, 90, 128])
+def test_all_of_a_symbol_is_deduplicated_by_one_subtask_and_numbers_of_one_block_are_one_key(
+    nodes: list[Any], max_parallelism: int
+) -> None:
+    from pyflink.java_gateway import get_gateway  # noqa: PLC0415
+
+    assert nodes
+    jvm = get_gateway().jvm
+    text = jvm.org.apache.flink.table.data.StringData.fromString
+    group_of = jvm.org.apache.flink.runtime.state.KeyGroupRangeAssignment.assignToKeyGroup
+    selector = jvm.ta.flink.trades.Deduplicate.BlockOf(0, 1, 2, 3, max_parallelism)
+
+    def key(symbol: str, day: int, exchange: str | None, number: int | None) -> Any:
+        trade = jvm.org.apache.flink.table.data.GenericRowData(4)
+        trade.setField(0, text(symbol))
+        trade.setField(1, day * 86_400_000 + 5)
+        trade.setField(2, None if exchange is None else text(exchange))
+        trade.setField(3, number)
+        return selector.getKey(trade)
+
+    groups: dict[str, set[int]] = {}
+    for symbol in ("AAPL", "NVDA", "MSFT"):
+        keys = [
+            key(symbol, day, exchange, number)
+            for day in (20_000, 20_001)
+            for exchange in ("V", "Q", None)
+            for number in (None, LARGE, LARGE + 65_536, LARGE + 131_072, -LARGE)
+        ]
+        assert len({str(one) for one in keys}) == len(keys)
+        groups[symbol] = {group_of(one, max_parallelism) for one in keys}
+    assert [len(one) for one in groups.values()] == [1, 1, 1], groups
+    assert str(key("AAPL", 20_000, "V", LARGE)) == str(key("AAPL", 20_000, "V", LARGE + 65_535))
 
 
 def test_each_topic_has_one_source_and_trades_are_deduplicated_once(nodes: list[Any]) -> None:

@@ -1,6 +1,8 @@
 package ta.flink.trades;
 
 import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.state.StateTtlConfig;
 import org.apache.flink.api.common.state.ValueState;
@@ -8,6 +10,7 @@ import org.apache.flink.api.common.state.ValueStateDescriptor;
 import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
 import org.apache.flink.api.java.functions.KeySelector;
 import org.apache.flink.api.java.tuple.Tuple4;
+import org.apache.flink.runtime.state.KeyGroupRangeAssignment;
 import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.util.Collector;
@@ -62,7 +65,14 @@ public final class Deduplicate extends KeyedProcessFunction<Tuple4<String, Long,
         }
     }
 
-    /** The block of numbers a trade belongs to. */
+    /**
+     * The block of numbers a trade belongs to.
+     *
+     * <p>All blocks of a symbol are of one key group, so that one subtask has them: with its blocks on several, the
+     * trades of a symbol would reach their window in any order, and the first and the last of them make open and close.
+     * For that a block's day carries a number above its own 32 bits, the smallest with which its hash falls into the
+     * group of the symbol.
+     */
     public static final class BlockOf implements KeySelector<RowData, Tuple4<String, Long, String, Long>> {
 
         private static final long serialVersionUID = 1L;
@@ -70,23 +80,49 @@ public final class Deduplicate extends KeyedProcessFunction<Tuple4<String, Long,
         private final int symbolField;
         private final int timeField;
         private final int exchangeField;
-        private final int numberField;
+        private static final int KNOWN = 1 << 16;
 
-        /** Positions of the symbol, the event time in epoch milliseconds, the exchange and the trade's number. */
-        public BlockOf(int symbolField, int timeField, int exchangeField, int numberField) {
+        private final int numberField;
+        private final int maxParallelism;
+        private transient Map<Tuple4<String, Long, String, Long>, Tuple4<String, Long, String, Long>> known;
+
+        /**
+         * Positions of the symbol, the event time in epoch milliseconds, the exchange and the trade's number; and the
+         * number of key groups.
+         */
+        public BlockOf(int symbolField, int timeField, int exchangeField, int numberField, int maxParallelism) {
             this.symbolField = symbolField;
             this.timeField = timeField;
             this.exchangeField = exchangeField;
             this.numberField = numberField;
+            this.maxParallelism = maxParallelism;
         }
 
         @Override
         public Tuple4<String, Long, String, Long> getKey(RowData trade) {
-            return Tuple4.of(
+            Tuple4<String, Long, String, Long> block = Tuple4.of(
                     trade.getString(symbolField).toString(),
                     Math.floorDiv(trade.getLong(timeField), DAY_MILLIS),
                     trade.isNullAt(exchangeField) ? "" : trade.getString(exchangeField).toString(),
                     trade.isNullAt(numberField) ? 0L : Math.floorDiv(trade.getLong(numberField), Numbers.BLOCK));
+            if (known == null || known.size() >= KNOWN) {
+                known = new HashMap<>();
+            }
+            Tuple4<String, Long, String, Long> key = known.get(block);
+            if (key == null) {
+                key = besideItsSymbol(block);
+                known.put(block, key);
+            }
+            return key;
+        }
+
+        private Tuple4<String, Long, String, Long> besideItsSymbol(Tuple4<String, Long, String, Long> block) {
+            int group = KeyGroupRangeAssignment.assignToKeyGroup(block.f0, maxParallelism);
+            Tuple4<String, Long, String, Long> key = block;
+            for (long number = 1; KeyGroupRangeAssignment.assignToKeyGroup(key, maxParallelism) != group; number++) {
+                key = Tuple4.of(block.f0, block.f1 + (number << 32), block.f2, block.f3);
+            }
+            return key;
         }
     }
 }
