@@ -43,6 +43,8 @@ PRIVATE = (
     "clickhouse/front.json",
 )  # fmt: skip
 """Files that have to hold secrets: configuration, readable by their owner only."""
+TA = ("-c", "from ta_pipeline.cli import main; main()")
+DAGSTER = ("-m", "orchestration.run")
 # Characters that shells, SQL, Java, URLs and supervisord give a meaning to.
 _AWKWARD = "p'a%s$h {x}, \\="
 
@@ -79,7 +81,7 @@ class Secured:
         environment = {**dagster_environment(dagster_home(self.local)), **self.environment, **changed}
         with self._file(command).open("ab") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", *command], cwd=REPOSITORY, env=environment, stdout=file, stderr=file,
+                [sys.executable, *command], cwd=REPOSITORY, env=environment, stdout=file, stderr=file,
                 stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
         try:
@@ -90,7 +92,7 @@ class Secured:
 
     def ta(self, *arguments: str, status: int | None = 0, **changed: str) -> str:
         """A `ta` command."""
-        return self.run("ta_pipeline.cli", *arguments, status=status, **changed)
+        return self.run(*TA, *arguments, status=status, **changed)
 
     def processes(self) -> list[psutil.Process]:
         """Of the stack, and of the commands."""
@@ -104,7 +106,7 @@ class Secured:
         return [*marked, *psutil.Process().children(recursive=True)]
 
     def _file(self, command: tuple[str, ...]) -> Path:
-        return self.said / ("_".join(command).replace("/", "-")[:100] + ".txt")
+        return self.said / ("_".join(command[2:]).replace("/", "-")[:100] + ".txt")
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +160,8 @@ def rows(settings: Settings, table: str) -> int:
 def test_the_whole_platform_runs_over_tls_with_a_user_and_rules(secured: Secured, say: Say) -> None:
     begin = time.monotonic()
     assert settings_of(secured.stack).kafka_security == "SASL_SSL"
-    with secured.started("ta_pipeline.cli", "feed", "--fakepaca", "--seconds", "0", "--rate", "100"):
-        printed = secured.run("orchestration.run", "bootstrap")
+    with secured.started(*TA, "feed", "--fakepaca", "--seconds", "0", "--rate", "100"):
+        printed = secured.run(*DAGSTER, "bootstrap")
         assert "FAILED" not in printed
         say(f"secured: up and rolled out after {time.monotonic() - begin:.0f} s")
         assert "RUNNING" in secured.ta("job", "status")
@@ -174,7 +176,7 @@ def test_the_whole_platform_runs_over_tls_with_a_user_and_rules(secured: Secured
         secured.ta("savepoint", "take")
         secured.ta("rollout", "plan", status=None)
         upgrade = secured.run(
-            "orchestration.run", "upgrade", "--config", '{"flink_deployment": {"shadow_restore": true}}',
+            *DAGSTER, "upgrade", "--config", '{"flink_deployment": {"shadow_restore": true}}',
             TA_LIVE_SLICE_MS="200",
         )  # fmt: skip
         assert "FAILED" not in upgrade
@@ -197,12 +199,12 @@ def test_what_is_refused_is_told_without_a_secret(secured: Secured) -> None:
     assert "TA_S3_SECRET_KEY" in secured.ta("job", "run", status=1, TA_S3_SECRET_KEY=wrong)
     job = secured.ta("job", "run", status=1, TA_SCHEMA_REGISTRY_PASSWORD=wrong)
     assert "TA_SCHEMA_REGISTRY_PASSWORD" in job
-    refused = secured.run("orchestration.run", "declare", status=1, TA_KAFKA_PASSWORD=wrong)
+    refused = secured.run(*DAGSTER, "declare", status=1, TA_KAFKA_PASSWORD=wrong)
     assert "refused user 'ta-user'" in refused
 
 
 def test_dagsters_interface_listens_on_loopback_only_as_everything_else_does(secured: Secured) -> None:
-    with secured.started("ta_pipeline.cli", "ui"):
+    with secured.started(*TA, "ui"):
         wait_for("Dagster answers", lambda: _answers(f"http://127.0.0.1:{secured.local.ui_port}/server_info"), 120)
         time.sleep(5)  # its daemon and code servers too
     found = secured.seen.listeners
