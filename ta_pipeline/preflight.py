@@ -9,6 +9,7 @@ from ta_pipeline.clickhouse import plan_migrations
 from ta_pipeline.errors import ClickHouseNoAnswerError
 from ta_pipeline.kafka_admin import broker_config, declared_topics, live_topics, plan_topics
 from ta_pipeline.s3 import object_exists, s3_client
+from ta_pipeline.schema_registry import declared_subjects, plan_schemas
 from ta_pipeline.settings import Settings
 
 _S3 = ("s3://", "s3a://", "s3n://")
@@ -24,8 +25,10 @@ def problems(settings: Settings) -> list[str]:
         KafkaSetupError: the broker cannot be reached.
         ClickHouseError: ClickHouse refuses what is asked of it.
         S3Error: S3 refuses, or cannot be reached.
+        SchemaError: the registry refuses, or cannot be reached, and topics are Avro.
     """
     require_store(settings)
+    require_registry(settings)
     try:
         tables = table_problems(settings, CLICKHOUSE_SECONDS)
     except ClickHouseNoAnswerError:
@@ -42,6 +45,16 @@ def require_store(settings: Settings) -> None:
     """
     if settings.checkpoint_dir.startswith(_S3):
         object_exists(s3_client(settings), f"{settings.checkpoint_dir}/_metadata")
+
+
+def require_registry(settings: Settings) -> None:
+    """Check that the registry lets us in, where topics are Avro: of a job that it refuses Flink does not tell why.
+
+    Raises:
+        SchemaError: it does not, or cannot be reached.
+    """
+    if "avro-confluent" in {settings.input_format, settings.output_format}:
+        plan_schemas(settings, declared_subjects(settings)[:1])
 
 
 def topic_problems(settings: Settings) -> list[str]:

@@ -22,7 +22,7 @@ from ta_pipeline.local.s3 import BUCKET
 from ta_pipeline.local.settings import load_local_settings
 from ta_pipeline.local.stack import Stack
 from ta_pipeline.monitoring.store_sources import ask_clickhouse
-from ta_pipeline.preflight import require_store
+from ta_pipeline.preflight import require_registry, require_store
 from ta_pipeline.s3 import ensure_bucket, list_keys, object_exists, read_object, s3_client, write_object
 from ta_pipeline.schema_registry import ensure_schemas, plan_schemas
 from ta_pipeline.settings import Settings, load_settings
@@ -106,7 +106,11 @@ def _decode(settings: Settings) -> None:
         decoder.decode(settings.bars_topic, b"\0\0\0\0\1record")
 
 
-@pytest.mark.parametrize("ask", [plan_schemas, ensure_schemas, _encode, _decode])
+def _before_a_job(settings: Settings) -> None:
+    require_registry(settings.model_copy(update={"output_format": "avro-confluent"}))
+
+
+@pytest.mark.parametrize("ask", [plan_schemas, ensure_schemas, _encode, _decode, _before_a_job])
 @pytest.mark.parametrize(
     "wrong", [{"schema_registry_password": WRONG}, {"schema_registry_username": ""}], ids=["password", "nobody"]
 )
