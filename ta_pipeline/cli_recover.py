@@ -10,7 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ta_pipeline.errors import SettingsError, TaError
+from ta_pipeline.errors import FlinkNoAnswerError, SettingsError, TaError
+from ta_pipeline.local.jobs import forget_jobs, record_is_gone
+from ta_pipeline.local.s3 import HIGH_AVAILABILITY_DIR
 from ta_pipeline.platform import Platform
 from ta_pipeline.recovery.gap import Gap, Refill, find_gap
 from ta_pipeline.recovery.service import VERIFY_SECONDS, Recovery
@@ -45,6 +47,13 @@ def recover(
     ignore_states: Annotated[
         bool, typer.Option("--ignore-states", help="rebuild although there are savepoints or checkpoints")
     ] = False,
+    forget: Annotated[
+        bool,
+        typer.Option(
+            "--forget-jobs",
+            help="local: the JobManager does not start, because what it kept in S3 is gone too: start it without jobs",
+        ),
+    ] = False,
     verify_seconds: Annotated[
         float, typer.Option(min=1, help="how long the job may take to its first checkpoint")
     ] = VERIFY_SECONDS,
@@ -60,14 +69,24 @@ def recover(
         else:
             start_ms = _epoch_ms(since) if since else None
             recovery = Recovery(platform, start_ms=start_ms, ignore_states=ignore_states)
+            if forget:
+                forget_jobs(platform.local, platform.settings, _say)
             _rebuild(recovery, verify_seconds, wait_seconds, yes=yes)
     except TaError as error:
         fail(error)
 
 
 def _rebuild(recovery: Recovery, verify_seconds: float, wait_seconds: float, *, yes: bool) -> None:
-    with console.status("looking at Flink, S3 and Kafka"):
-        planned = recovery.plan()
+    try:
+        with console.status("looking at Flink, S3 and Kafka"):
+            planned = recovery.plan()
+    except FlinkNoAnswerError as error:
+        if not record_is_gone(recovery.platform.settings):
+            raise
+        raise FlinkNoAnswerError(
+            f"{error}\nwhat it keeps of its jobs in {HIGH_AVAILABILITY_DIR} is gone, so it cannot start with them: "
+            "`ta recover --forget-jobs` starts it without"
+        ) from None
     _say(str(planned))
     if planned.blockers:
         raise typer.Exit(1)

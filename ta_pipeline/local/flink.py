@@ -22,7 +22,7 @@ from ta_pipeline.local.jars import jar_digest
 from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.local.probes import answers
 from ta_pipeline.local.releases import link_of
-from ta_pipeline.local.s3 import BUCKET
+from ta_pipeline.local.s3 import HIGH_AVAILABILITY_DIR
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings
 from ta_pipeline.settings import Settings
 
@@ -171,7 +171,7 @@ def _configuration(local: LocalSettings, settings: Settings) -> dict[str, str | 
         "high-availability.type": "zookeeper",
         "high-availability.zookeeper.quorum": f"{LOOPBACK}:{local.zookeeper_port}",
         "high-availability.cluster-id": "/ta",
-        "high-availability.storageDir": f"s3a://{BUCKET}/high-availability",
+        "high-availability.storageDir": HIGH_AVAILABILITY_DIR,
         "high-availability.jobmanager.port": str(local.jobmanager_rpc_port),
         # The next JobManager leads when the session of the dead one has ended. One that only stands still for
         # longer than this loses its jobs to itself: they are restarted from their last checkpoint.

@@ -12,6 +12,8 @@ from ta_pipeline.s3 import ensure_bucket, s3_client
 from ta_pipeline.settings import Settings
 
 BUCKET = "flink-checkpoints"
+HIGH_AVAILABILITY_DIR = f"s3a://{BUCKET}/high-availability"
+"""What ZooKeeper points at: graphs of jobs, newest checkpoints, results."""
 
 _PROPERTIES = """\
 s3proxy.endpoint=http://{host}:{port}

@@ -40,8 +40,8 @@ appender.console.layout.pattern=%d{yyyy-MM-dd'T'HH:mm:ss.SSSX}{UTC} %-5p %c{1} %
 
 def zookeeper(local: LocalSettings, java: Path) -> Component:
     """ZooKeeper at `zookeeper_port`."""
-    home = local.dir / "zookeeper"
-    data, configuration, logging = home / "data", home / "zoo.cfg", home / "log4j2.properties"
+    data = data_of(local)
+    configuration, logging = data.with_name("zoo.cfg"), data.with_name("log4j2.properties")
     return Component(
         name="zookeeper",
         command=(
@@ -67,6 +67,11 @@ def zookeeper(local: LocalSettings, java: Path) -> Component:
         prepare=lambda: data.mkdir(parents=True, exist_ok=True),
         ready=lambda: _ready(local.zookeeper_port),
     )
+
+
+def data_of(local: LocalSettings) -> Path:
+    """Where it keeps what it was told."""
+    return local.dir / "zookeeper" / "data"
 
 
 def _class_path() -> str:

@@ -16,6 +16,7 @@ from ta_pipeline.cli import app
 from ta_pipeline.errors import S3NoAnswerError
 from ta_pipeline.flink_rest import FlinkRest
 from ta_pipeline.kafka_config import client_config
+from ta_pipeline.local.s3 import HIGH_AVAILABILITY_DIR
 from ta_pipeline.platform import Platform
 from ta_pipeline.recovery.gap import Refill, find_gap
 from ta_pipeline.recovery.retention import extents, final_topics
@@ -51,16 +52,18 @@ def test_a_job_whose_state_is_gone_is_rebuilt_from_its_inputs_with_the_same_keys
         assert RevisionStore(settings).current() is not None
 
         # The JobManager too: it has the small state of a test in its memory, and would go on from there.
+        wait_for("everything in S3 is gone", lambda: _wipe(settings), 60)
         for component in ("taskmanager", "jobmanager"):
             stack.kill(component)
         wait_for("everything in S3 is gone", lambda: _wipe(settings), 60)
-        stack.await_ready()
         away = Platform.of(settings.model_copy(update={"s3_endpoint": "http://127.0.0.1:9"}), stack.local)
         with pytest.raises(S3NoAnswerError):
             Recovery(away).plan()
 
+        wait_for("Flink does not come back", lambda: "--forget-jobs" in _ta(platform, "recover", "--yes").output, 120)
         begun = time.monotonic()
-        asked = _ta(platform, "recover", answer="n\n")
+        asked = _ta(platform, "recover", "--forget-jobs", answer="n\n")
+        stack.await_ready()
         assert "S3: no savepoint and no checkpoint" in asked.output
         assert every_state(settings) == []
         done = _ta(platform, "recover", "--yes")
@@ -194,7 +197,7 @@ def _wipe(settings: Settings) -> bool:
     client = s3_client(settings)
     found = [
         f"s3a://{split_uri(folder)[0]}/{key}"
-        for folder in (settings.checkpoint_dir, settings.savepoint_dir, settings.revision_dir)
+        for folder in (settings.checkpoint_dir, settings.savepoint_dir, settings.revision_dir, HIGH_AVAILABILITY_DIR)
         for key in list_keys(client, f"{folder}/")
     ]
     for uri in found:
