@@ -52,7 +52,6 @@ def test_a_job_whose_state_is_gone_is_rebuilt_from_its_inputs_with_the_same_keys
         assert RevisionStore(settings).current() is not None
 
         # The JobManager too: it has the small state of a test in its memory, and would go on from there.
-        wait_for("everything in S3 is gone", lambda: _wipe(settings), 60)
         for component in ("taskmanager", "jobmanager"):
             stack.kill(component)
         wait_for("everything in S3 is gone", lambda: _wipe(settings), 60)
