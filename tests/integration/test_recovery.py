@@ -51,14 +51,14 @@ def test_a_job_whose_state_is_gone_is_rebuilt_from_its_inputs_with_the_same_keys
         assert "is RUNNING: its state is in its memory" in refused.output
         assert RevisionStore(settings).current() is not None
 
-        # The JobManager too: it has the small state of a test in its memory, and would go on from there.
-        for component in ("taskmanager", "jobmanager"):
-            stack.kill(component)
-        wait_for("everything in S3 is gone", lambda: _wipe(settings), 60)
         away = Platform.of(settings.model_copy(update={"s3_endpoint": "http://127.0.0.1:9"}), stack.local)
         with pytest.raises(S3NoAnswerError):
             Recovery(away).plan()
 
+        # The JobManager too: it has the small state of a test in its memory, and would go on from there.
+        for component in ("taskmanager", "jobmanager"):
+            stack.kill(component)
+        wait_for("everything in S3 is gone", lambda: _wipe(settings), 60)
         wait_for("Flink does not come back", lambda: "--forget-jobs" in _ta(platform, "recover", "--yes").output, 120)
         begun = time.monotonic()
         asked = _ta(platform, "recover", "--forget-jobs", answer="n\n")
