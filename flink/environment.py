@@ -28,6 +28,9 @@ def create_environment(
     }
     if rest_port is not None:
         options |= {"rest.address": "127.0.0.1", "rest.bind-address": "127.0.0.1", "rest.bind-port": str(rest_port)}
+    if bounded:
+        # It runs in its client's own process, whose blob server would listen on every interface.
+        options |= {"jobmanager.bind-host": "127.0.0.1", "taskmanager.bind-host": "127.0.0.1"}
     if not bounded:
         options |= _checkpoints(settings) | _restarts(settings)
     configuration = Configuration()

@@ -26,6 +26,15 @@ from ta_pipeline.local.s3 import HIGH_AVAILABILITY_DIR
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings
 from ta_pipeline.settings import Settings
 
+NO_WORKER_SERVER = {"_python_worker_execution_mode": "process"}
+"""For a job in its client's own process: PyFlink would serve its Python workers there, on every interface, for anybody
+to start more. In thread mode there are none (`pyflink.fn_execution.beam.beam_worker_pool_service`)."""
+# It logs the environment of the job's Python process, and takes few names for secrets.
+_NO_ENVIRONMENT_IN_THE_LOG = """
+logger.pythonenvironment.name = org.apache.flink.client.python.PythonEnvUtils
+logger.pythonenvironment.level = WARN
+"""
+
 
 def distribution() -> Path:
     """Where the apache-flink wheel put Flink.
@@ -140,9 +149,14 @@ def _files(local: LocalSettings, settings: Settings) -> dict[Path, str]:
     return {
         conf / "config.yaml": "\n".join(lines) + "\n",
         conf / "log4j-console.properties": LOG4J.replace("@TEMPLATE@", template.as_uri()),
-        conf / "log4j-cli.properties": (distribution() / "conf" / "log4j-cli.properties").read_text(encoding="utf-8"),
+        conf / "log4j-cli.properties": _client_logging(),
         template: JOB_TEMPLATE,
     }
+
+
+def _client_logging() -> str:
+    shipped = (distribution() / "conf" / "log4j-cli.properties").read_text(encoding="utf-8")
+    return shipped + _NO_ENVIRONMENT_IN_THE_LOG
 
 
 def _configuration(local: LocalSettings, settings: Settings) -> dict[str, str | int | float | bool]:
@@ -236,6 +250,8 @@ def _lay_out(local: LocalSettings, home: Path) -> None:
     _link(home / "plugins" / "s3-fs-hadoop", (jars / "flink-plugins" / "s3-fs-hadoop").glob("*.jar"))
     for name in ("tmp", "log", "pid"):
         (home / name).mkdir(parents=True, exist_ok=True)
+    # Large parts of a job's graph go through files in there, and the options of its tables with them.
+    (home / "tmp").chmod(0o700)
 
 
 def _link(directory: Path, jars: Iterable[Path]) -> None:
@@ -286,6 +302,7 @@ def bounded_environment(local: LocalSettings, java: Path, scratch: Path) -> dict
     (scratch / "log").mkdir()
     return {
         "JAVA_HOME": str(java),
+        **NO_WORKER_SERVER,
         "FLINK_HOME": str(home),
         "FLINK_CONF_DIR": str(conf),
         "FLINK_LOG_DIR": str(scratch / "log"),

@@ -7,6 +7,7 @@ running one is stopped only elsewhere.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import tempfile
 import time
@@ -44,6 +45,7 @@ class ShadowRuntime:
         )
         self._watched = LocalRuntime(self._settings, environment, local=local, code=code)
         self._process: subprocess.Popen[bytes] | None = None
+        self._scratch: Path | None = None
 
     def deploy(self, *, restore_from: str | None, allow_non_restored: bool, report: Report) -> Deployment:
         """Run the job from `restore_from` and return when it has completed a checkpoint.
@@ -55,8 +57,10 @@ class ShadowRuntime:
             raise FlinkError("a shadow is restored from a state, without that of production's sinks")
         started = time.monotonic()
         report(f"starting {self._settings.k8s_deployment} in a process of its own")
+        self._scratch = Path(tempfile.mkdtemp(prefix="ta-shadow-"))
         with tempfile.TemporaryFile() as output:
-            self._process = process = self._client.run_here(restore_from, self._port, output.fileno())
+            process = self._client.run_here(restore_from, self._port, output.fileno(), self._scratch)
+            self._process = process
             job_id = self._await_job(process, output.fileno())
 
             def tell(text: str) -> None:
@@ -77,6 +81,8 @@ class ShadowRuntime:
         """End the process with all it has started."""
         if self._process is not None:
             kill_group(self._process)
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _await_job(self, process: subprocess.Popen[bytes], output: int) -> str:
         """The job's id, once its own REST API knows it."""

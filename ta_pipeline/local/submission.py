@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ta_pipeline.errors import FlinkError
 from ta_pipeline.job_refusals import explained
-from ta_pipeline.local.flink import flink_command, flink_environment, s3_environment
+from ta_pipeline.local.flink import NO_WORKER_SERVER, flink_command, flink_environment, s3_environment
 from ta_pipeline.local.java import java_home
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings
 from ta_pipeline.processes import ProcessId, kill_group
@@ -69,7 +69,7 @@ class Client:
         self._code = code
         self._log_dir = local.dir / "flink" / "log"
         flink = flink_environment(local, java_home(), code)
-        self._environment = {**os.environ, **environment, **s3_environment(settings), **flink}
+        self._environment = {**os.environ, **environment, **s3_environment(settings), **NO_WORKER_SERVER, **flink}
 
     def submit(self, restore_from: str | None = None, *, allow_non_restored: bool = False) -> str:
         """Plan the job and hand it to the cluster; returns its id.
@@ -110,15 +110,17 @@ class Client:
                 break
         raise self.refusal(status, printed)
 
-    def run_here(self, restore_from: str, rest_port: int, output: int) -> subprocess.Popen[bytes]:
+    def run_here(self, restore_from: str, rest_port: int, output: int, scratch: Path) -> subprocess.Popen[bytes]:
         """Start the job in the client's own process, beside whatever runs on the cluster; it ends when this one does.
 
         Args:
             restore_from: a savepoint or retained checkpoint; state that the job has no operator for is left behind.
             rest_port: of its own REST API.
             output: a file descriptor for what it prints.
+            scratch: for its files, options of the tables among them; nobody else's, and to be removed.
         """
-        flink = ("--target", "local", "--allowNonRestoredState", *_OF_ITS_OWN, f"-Drest.bind-port={rest_port}")
+        own = (*_OF_ITS_OWN, f"-Drest.bind-port={rest_port}", f"-Dio.tmp.dirs={scratch}")
+        flink = ("--target", "local", "--allowNonRestoredState", *own)
         extra = ("--owner", json.dumps(dataclasses.asdict(ProcessId.here())))
         return self._launch(restore_from, output, extra, flink, detached=False)
 
