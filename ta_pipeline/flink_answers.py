@@ -13,6 +13,8 @@ from typing import Any
 ENDED = frozenset({"FAILED", "CANCELED", "FINISHED"})
 """SUSPENDED is not among them: its JobManager lost the lead, and the next one goes on with it."""
 _CAUSE = re.compile(r"^Caused by: (.*)$", re.MULTILINE)
+_REFUSED_TOPICS = "Topic authorization failed."
+_TOPICS = re.compile(r"for topics \[")
 # Wrappers say that something failed, not what.
 _WRAPPERS = ("java.lang.RuntimeException: java.", "java.util.concurrent.", "org.apache.flink.util.SerializedThrowable")
 
@@ -145,9 +147,15 @@ def parse_failures(answer: Mapping[str, Any]) -> list[Failure]:
 
 
 def root_cause(stack_trace: str) -> str:
-    """The last `Caused by:` that says something, else the first line."""
+    """The last `Caused by:` that says something, else the first line.
+
+    Kafka does not name the topics that it refuses: the cause around it does, and is told too.
+    """
     causes = [cause for cause in _CAUSE.findall(stack_trace) if not cause.startswith(_WRAPPERS)]
     first = stack_trace.strip().splitlines()
+    if causes and causes[-1].endswith(_REFUSED_TOPICS):
+        named = [cause for cause in causes if _TOPICS.search(cause)]
+        return f"{causes[-1]} {named[-1].partition(': ')[2]}" if named else causes[-1]
     return causes[-1] if causes else first[0] if first else "no reason was given"
 
 

@@ -216,3 +216,18 @@ def test_waiting_for_a_job_that_failed_ends_at_once() -> None:
     failed = {"jid": "00", "name": "torghut-ta", "state": "FAILED", "start-time": 1}
     with answering(200, failed) as url, pytest.raises(FlinkError, match=r"torghut-ta \(00\) at .* is FAILED, not RUNN"):
         FlinkRest(url).await_state("00", {"RUNNING"}, 60.0)
+
+
+def test_topics_that_kafka_refuses_are_named() -> None:
+    trace = (
+        "org.apache.flink.util.FlinkException: Global failure triggered by OperatorCoordinator\n"
+        "Caused by: org.apache.flink.util.FlinkRuntimeException: Failed to list subscribed topic partitions due to \n"
+        "Caused by: java.lang.RuntimeException: Failed to get metadata for topics [ta.clock.v1, torghut.trades.v1].\n"
+        "Caused by: java.util.concurrent.ExecutionException: "
+        "org.apache.kafka.common.errors.TopicAuthorizationException: Topic authorization failed.\n"
+        "Caused by: org.apache.kafka.common.errors.TopicAuthorizationException: Topic authorization failed.\n"
+    )
+    assert root_cause(trace) == (
+        "org.apache.kafka.common.errors.TopicAuthorizationException: Topic authorization failed. Failed to get "
+        "metadata for topics [ta.clock.v1, torghut.trades.v1]."
+    )
