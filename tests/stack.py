@@ -156,7 +156,8 @@ class RunningStack:
             committed: see only records of committed transactions.
         """
         config = {
-            "group.id": f"test-{uuid.uuid4().hex}",
+            # The prefix: an access rule for the job's group then covers it.
+            "group.id": f"{self.settings.group_id}-test-{uuid.uuid4().hex}",
             "isolation.level": "read_committed" if committed else "read_uncommitted",
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,

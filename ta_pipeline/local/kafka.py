@@ -97,7 +97,6 @@ def kafka(local: LocalSettings, access: KafkaAccess, java: Path, arrange: Callab
                 host=LOOPBACK, port=local.kafka_port, controller_port=local.kafka_controller_port, data=data
             ),
             logging: _LOGGING,
-            **access.files,
         },
         prepare=prepare,
         ready=lambda: _ready(access),

@@ -25,6 +25,7 @@ from ta_pipeline.errors import StackError
 from ta_pipeline.kafka_config import ConfigValue, jaas_config
 from ta_pipeline.kafka_rules import allow, rules
 from ta_pipeline.local.certificates import ensure_certificates
+from ta_pipeline.local.components import write_private
 from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.local.settings import LocalSettings
 from ta_pipeline.settings import Settings
@@ -98,16 +99,6 @@ class KafkaAccess:
         }
 
     @property
-    def files(self) -> dict[Path, str]:
-        """What has to be kept: the passwords that were generated."""
-        if not self.secured:
-            return {}
-        kept = {"broker": self.broker_password.get_secret_value()}
-        if self.generated:
-            kept["user"] = self.password.get_secret_value()
-        return {_passwords_file(self.directory): json.dumps(kept)}
-
-    @property
     def broker_properties(self) -> str:
         """The part of the broker's configuration that is about who gets in."""
         if not self.secured:
@@ -119,9 +110,10 @@ class KafkaAccess:
         )  # fmt: skip
 
     def prepare(self) -> None:
-        """Make certificates, where they are needed and there are none that last."""
+        """Make certificates, where they are needed and there are none that last; keep what was generated."""
         if self.secured:
             ensure_certificates(self.ca_file, self.key_store, _CERTIFICATE, [LOOPBACK, "localhost"])
+            self._keep_passwords()
 
     def admin(self) -> AdminClient:
         """A client that may do everything."""
@@ -145,9 +137,17 @@ class KafkaAccess:
         """
         if not self.secured:
             return
+        self._keep_passwords()
         admin = self.admin()
         add_user(admin, self.user, self.password.get_secret_value())
         allow(admin, self.user, rules(settings))
+
+    def _keep_passwords(self) -> None:
+        # No part of the broker's files: a user's password that changes does not restart it.
+        kept = {"broker": self.broker_password.get_secret_value()}
+        if self.generated:
+            kept["user"] = self.password.get_secret_value()
+        write_private(_passwords_file(self.directory), json.dumps(kept))
 
 
 def add_user(admin: AdminClient, user: str, password: str) -> None:
