@@ -53,8 +53,13 @@ def running_table_job(stack: RunningStack, settings: Settings) -> Iterator[Local
         runtime.cancel()
 
 
-def simulated(symbols: int, rate: float, seconds: float, seed: int, start: float) -> Iterator[Message]:
+def simulated(symbols: int, rate: float, seconds: float, seed: int, start: float) -> list[Message]:
     """Trades and quotes of a simulated market from `start` (epoch seconds) on, without late reports."""
+    return list(simulating(symbols, rate, seconds, seed, start))
+
+
+def simulating(symbols: int, rate: float, seconds: float, seed: int, start: float) -> Iterator[Message]:
+    """As `simulated`, one after the other: for a market that goes on for hours."""
     market = Market(symbols=symbols, rate=rate, seconds=seconds, seed=seed)
     for offset, message, late in market.messages():
         if not late and message["T"] in {"t", "q"}:

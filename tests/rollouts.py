@@ -45,7 +45,7 @@ class Market:
 @contextmanager
 def market(settings: Settings, seed: int, seconds: float = LONGEST_SECONDS) -> Iterator[Market]:
     """Trades and quotes as they happen, until `stop`, or the end of the block."""
-    messages = list(simulated(SYMBOLS, RATE, seconds, seed=seed, start=time.time() + 2))
+    messages = simulated(SYMBOLS, RATE, seconds, seed=seed, start=time.time() + 2)
     with ThreadPoolExecutor() as pool, stopped_at_exit() as stop:
         yield Market(messages, pool.submit(feed, settings, on_time(messages, settings), stop=stop), stop.set)
 

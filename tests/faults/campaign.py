@@ -28,7 +28,7 @@ from ta_pipeline.flink_rest import FlinkRest
 from ta_pipeline.settings import Settings
 from tests.faults.faults import KILL, Fault, Ground
 from tests.faults.watch import COMMITTED, LIVE, Watch
-from tests.jobs import FAST, Message, decoded, on_time, running_job, running_table_job, send, simulated, without_ingest
+from tests.jobs import FAST, Message, decoded, on_time, running_job, running_table_job, send, simulating, without_ingest
 from tests.messages import quote, read_records, trade
 from tests.proofs import Say, all_committed, quiet, require_equal
 from tests.stack import RunningStack, wait_for
@@ -169,7 +169,7 @@ def _market(settings: Settings, own: str, seed: int) -> Iterator[list[FeedReport
 
 
 def _messages(own: str, seed: int) -> Iterator[Message]:
-    for message in simulated(SYMBOLS, RATE, _LONGEST_SECONDS, seed, start=time.time() + 1):
+    for message in simulating(SYMBOLS, RATE, _LONGEST_SECONDS, seed, start=time.time() + 1):
         yield {**message, "S": f"{message['S']}.{own}"}
 
 

@@ -65,7 +65,7 @@ class Production:
 @pytest.fixture(scope="module")
 def market(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
     start = int(time.time()) - SECONDS - 5
-    messages = list(simulated(SYMBOLS, 100, SECONDS, seed=1, start=start))
+    messages = simulated(SYMBOLS, 100, SECONDS, seed=1, start=start)
     with ThreadPoolExecutor() as pool:
         yield Market(
             start, messages, pool.submit(expected, tmp_path_factory.mktemp("market"), stack.settings, messages)
@@ -122,7 +122,7 @@ def test_a_job_stopped_with_a_savepoint_and_restored_gives_what_an_undisturbed_o
 ) -> None:
     settings = stack.own_settings(startup_mode="earliest", **FAST)
     with running_job(stack, settings) as runtime, ThreadPoolExecutor() as pool:
-        messages = list(simulated(SYMBOLS, 200, 20, seed=2, start=time.time() + 2))  # due when all is ready to send it
+        messages = simulated(SYMBOLS, 200, 20, seed=2, start=time.time() + 2)  # due when all is ready to send it
         fed = pool.submit(feed, settings, on_time(messages, settings))  # the market does not wait for the upgrade
         stack.consume(settings.signals_topic, _count(10))
         savepoint = runtime.stop()

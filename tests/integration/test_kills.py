@@ -45,7 +45,7 @@ def test_clickhouse_killed_while_rows_flow_has_every_final_record_once(stack: Ru
         return len(in_clickhouse(stack, table, own))
 
     with running_job(stack, settings) as job, running_table_job(stack, settings) as table_job:
-        market = list(simulated(SYMBOLS, RATE, 30, seed=11, start=time.time() + 1))
+        market = simulated(SYMBOLS, RATE, 30, seed=11, start=time.time() + 1)
         messages = [{**message, "S": f"{message['S']}.{own}"} for message in market]
         with ThreadPoolExecutor() as pool:
             fed = pool.submit(feed, settings, on_time(messages, settings))
@@ -77,7 +77,7 @@ def test_what_is_committed_across_a_kill_equals_an_undisturbed_run(
 ) -> None:
     settings = stack.own_settings(startup_mode="earliest", **FAST)
     with running_job(stack, settings) as job, ThreadPoolExecutor() as pool, stopped_at_exit() as stop:
-        messages = list(simulated(SYMBOLS, RATE, LONGEST_SECONDS, seed=12, start=time.time() + 5))
+        messages = simulated(SYMBOLS, RATE, LONGEST_SECONDS, seed=12, start=time.time() + 5)
         # Neither the market nor the clock waits: the first message is due when all is ready to send it.
         fed = pool.submit(feed, settings, on_time(messages, settings), stop=stop)
         stack.consume(settings.signals_topic, lambda records: len(records) >= 20)

@@ -82,7 +82,7 @@ def watched(stack: RunningStack) -> Iterator[Watched]:
     settings = stack.own_settings(checkpoint_interval_ms=INTERVAL_MS)
     server = ProbeServer(settings, "127.0.0.1:0")
     settings = settings.model_copy(update={"probe_url": server.url})
-    market = list(simulated(symbols=5, rate=200, seconds=MARKET_SECONDS, seed=7, start=time.time() + 20))
+    market = simulated(symbols=5, rate=200, seconds=MARKET_SECONDS, seed=7, start=time.time() + 20)
 
     def send(stop: threading.Event) -> None:
         feed(settings, on_time(market, settings), stop=stop)

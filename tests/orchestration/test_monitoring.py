@@ -86,7 +86,7 @@ def test_with_everything_down_a_tick_is_a_verdict_and_takes_at_most_two_seconds(
     assert errors == REACHABLE
     (observed,) = [event for event in result.asset_events or () if isinstance(event, dg.AssetObservation)]
     assert observed.asset_key == JOB
-    assert str(result.skip_reason and result.skip_reason.skip_message).startswith("5 bad, 16 unknown: flink_reachable")
+    assert str(result.skip_reason and result.skip_reason.skip_message).startswith("5 bad, 18 unknown: flink_reachable")
 
 
 def test_one_tick_calls_nobody_the_second_does_and_the_third_is_silent(sensor: Sensor) -> None:
