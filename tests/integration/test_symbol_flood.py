@@ -65,8 +65,10 @@ def test_a_hundred_thousand_symbols_twice_leave_memory_bounded_and_known_symbols
         right = expected(tmp_path, settings, messages[: fed.result().total])
         bars = all_committed(stack, settings, settings.bars_topic)
         rejects = all_committed(stack, settings, settings.rejects_topic)
-        known = {log: _known(settings, runtime, log) for log in ("trades", "quotes")}
+        known = _known(settings, runtime)
         (status,) = runtime.status()
+        with running_job(stack, settings, restore_from=runtime.stop()) as again:
+            assert _known(settings, again) == known
     for when, size in zip(("before", "after 100,000 symbols", "after 100,000 others"), sizes, strict=True):
         say(f"symbol flood, {when}: {size}")
     say(f"symbol flood: {known} known, {len(rejects):,} records rejected")
@@ -105,9 +107,15 @@ def _await_rejected(settings: Settings, runtime: LocalRuntime, number: int) -> N
     wait_for(f"{number} records of too many symbols are rejected", lambda: rejected() >= number, 240)
 
 
-def _known(settings: Settings, runtime: LocalRuntime, log: str) -> int:
+def _known(settings: Settings, runtime: LocalRuntime) -> dict[str, int]:
+    """How many symbols each log's gauge says are known."""
     (status,) = runtime.status()
-    return int(FlinkRest(settings.flink_rest_url).counters(status.job_id, f"{log}_log_known_symbols")["symbols"])
+    rest = FlinkRest(settings.flink_rest_url)
+    logs = ("trades", "quotes")
+    wait_for(
+        "the gauges are there", lambda: all(rest.counters(status.job_id, f"{log}_log_known_symbols") for log in logs)
+    )
+    return {log: int(rest.counters(status.job_id, f"{log}_log_known_symbols")["symbols"]) for log in logs}
 
 
 def _size(stack: RunningStack, settings: Settings, runtime: LocalRuntime) -> Size:
