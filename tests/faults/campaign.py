@@ -54,8 +54,10 @@ class Outcome:
     """Since the campaign began."""
     broken: float
     """From the beginning of the fault until the component might recover."""
+    back: float
+    """From then until the component itself was ready again."""
     ready: float
-    """From then until every component was ready again."""
+    """From then until every component was: the clock keeps silent for a while after the broker came."""
     committed: float
     """From then until a committed record came that was emitted later."""
     live_silence: float
@@ -70,9 +72,9 @@ class Outcome:
         )
 
     @property
-    def committed_after_ready(self) -> float:
+    def committed_after_back(self) -> float:
         """The part of it that is not the component's own start."""
-        return max(0.0, self.committed - self.ready)
+        return max(0.0, self.committed - self.back)
 
 
 @dataclass
@@ -139,6 +141,8 @@ def _survive(fault: Fault, ground: Ground, watch: Watch, began: float) -> Outcom
     start = time.time()
     try:
         healed = fault.act(ground)
+        wait_for(f"{fault.component} is ready", lambda: _is_ready(ground.stack, fault.component), RECOVERY_SECONDS)
+        back = time.time()
         ground.stack.await_ready(RECOVERY_SECONDS)
         ready = time.time()
         committed = watch.await_first(COMMITTED, healed, RECOVERY_SECONDS)
@@ -147,9 +151,14 @@ def _survive(fault: Fault, ground: Ground, watch: Watch, began: float) -> Outcom
     except Exception as error:
         raise AssertionError(f"{fault.name}, {start - began:.0f} s into the campaign: {error}") from error
     return Outcome(
-        fault, start - began, healed - start, ready - healed, committed - healed,
+        fault, start - began, healed - start, back - healed, ready - healed, committed - healed,
         watch.longest_gap(LIVE, start, live), watch.longest_gap(COMMITTED, start, committed),
     )  # fmt: skip
+
+
+def _is_ready(stack: RunningStack, component: str) -> bool:
+    """Whether the component is; the job is none of the stack's."""
+    return all(line.state == "ready" for line in stack.stack.status() if line.name == component)
 
 
 def _all_run(ground: Ground) -> bool:

@@ -53,10 +53,23 @@ def write(proof: Proof, seed: int, settings: Settings, left_out: Sequence[str], 
         f"![Recovery from each fault]({picture.name})",
         "## Recovery by kind",
         "From the kill, or from the end of the fault, in seconds: median, 95th percentile, longest.",
-        _table(("fault", "times", "committed again", "of it after all was ready", "no live record for"), _kinds(proof)),
+        _table(
+            ("fault", "times", "committed again", "of it after the component was back", "no live record for"),
+            _kinds(proof),
+        ),
         "## Every fault, in its order",
         _table(
-            ("", "at", "fault", "lasted", "all ready", "committed", "no committed record for", "no live record for"),
+            (
+                "",
+                "at",
+                "fault",
+                "lasted",
+                "back",
+                "all ready",
+                "committed",
+                "no committed record for",
+                "no live record for",
+            ),
             rows,
         ),
         "## Machine",
@@ -73,11 +86,11 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
     axes = figure.subplots()
     for row, outcome in enumerate(outcomes):
         label = {name: name if row == 0 else "_" for name in ("broken", "ready", "committed", "live")}
-        start, ready = outcome.broken, outcome.broken + outcome.ready
+        start, back = outcome.broken, outcome.broken + outcome.back
         axes.barh(row, start, 0.7, color=_GREYS["broken"], label=label["broken"])
-        axes.barh(row, outcome.ready, 0.7, left=start, color=_GREYS["ready"], label=label["ready"])
+        axes.barh(row, outcome.back, 0.7, left=start, color=_GREYS["ready"], label=label["ready"])
         axes.barh(
-            row, outcome.committed_after_ready, 0.7, left=ready, color=_GREYS["committed"], label=label["committed"]
+            row, outcome.committed_after_back, 0.7, left=back, color=_GREYS["committed"], label=label["committed"]
         )
         axes.plot(outcome.live_silence, row, "|", color="black", markersize=8, label=label["live"])
     axes.set_yticks(range(len(outcomes)), [outcome.fault.name for outcome in outcomes], fontsize=7)
@@ -89,13 +102,13 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
     handles, _ = axes.get_legend_handles_labels()
     texts = [
         "the fault lasts",
-        "until every component is ready",
+        "until the component is ready",
         "until records are committed again",
         "longest time without a live record",
     ]
     order = {"broken": 0, "ready": 1, "committed": 2, "live": 3}
     handles.sort(key=lambda handle: order[str(handle.get_label())])
-    axes.legend(handles, texts, frameon=False, fontsize=7, loc="lower right")
+    axes.legend(handles, texts, frameon=False, fontsize=7, ncols=4, loc="lower left", bbox_to_anchor=(-0.3, 1.0))
     figure.savefig(path, metadata={"Software": None})
 
 
@@ -105,7 +118,7 @@ def _aims(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str]]:
     for text, component, aim, figure in (
         ("TaskManager killed: signals again within 20 s, 95th percentile", "taskmanager", 20.0, "live_silence"),
         ("JobManager killed: records committed again within 40 s, 95th percentile", "jobmanager", 40.0, "committed"),
-        ("broker killed: within 20 s after it is back, longest", "kafka", 20.0, "committed_after_ready"),
+        ("broker killed: within 20 s after it is back, longest", "kafka", 20.0, "committed_after_back"),
     ):
         found = [getattr(o, figure) for o in outcomes if (o.fault.kind, o.fault.component) == (KILL, component)]
         worst = max(found) if component == "kafka" else float(np.percentile(found, 95))
@@ -119,7 +132,7 @@ def _kinds(proof: Proof) -> list[tuple[str, ...]]:
     return [
         (
             name, str(len(group)), _spread([o.committed for o in group]),
-            _spread([o.committed_after_ready for o in group]), _spread([o.live_silence for o in group]),
+            _spread([o.committed_after_back for o in group]), _spread([o.live_silence for o in group]),
         )
         for name, group in groups
     ]  # fmt: skip
@@ -134,7 +147,7 @@ def _spread(values: Sequence[float]) -> str:
 
 def _row(number: int, outcome: Outcome) -> tuple[str, ...]:
     at = time.strftime("%M:%S", time.gmtime(outcome.at))
-    figures = (outcome.broken, outcome.ready, outcome.committed, outcome.silence, outcome.live_silence)
+    figures = (outcome.broken, outcome.back, outcome.ready, outcome.committed, outcome.silence, outcome.live_silence)
     return (str(number), at, outcome.fault.name, *(f"{value:.1f} s" for value in figures))
 
 
