@@ -13,8 +13,8 @@ from ta_pipeline.settings import Settings
 from tests.jobs import Message, decoded, without_ingest
 from tests.stack import Record, RunningStack
 
-QUIET_SECONDS = 4.0
-"""Several checkpoints: whatever was still to be committed would have come."""
+QUIET_SECONDS = 8.0
+"""Whatever was still to be committed would have come: the clock closes the last second 5 s after its last trade."""
 
 Say = Callable[[str], None]
 """Puts a measured figure on the terminal."""
