@@ -66,7 +66,8 @@ def trades(numbers: range, before: float) -> list[Message]:
     return [trade(number, 0, 10.0 + number, t=rfc3339(begin + place)) for place, number in enumerate(numbers)]
 
 
-@pytest.mark.timeout(240, func_only=True)
+@at_length
+@pytest.mark.timeout(480, func_only=True)
 def test_the_job_needs_the_rules_of_its_table_and_no_others(
     stack: RunningStack, broker: SecuredBroker, settings: Settings, say: Say
 ) -> None:

@@ -32,7 +32,8 @@ NEWER = {
 """A version this code has never heard of, which reads what this code saves."""
 
 
-@pytest.mark.timeout(600, func_only=True)
+@pytest.mark.kills
+@pytest.mark.timeout(900, func_only=True)
 def test_state_goes_up_a_version_and_through_another_parallelism_and_a_newer_one_is_refused(
     stack: RunningStack, platform: Platform, tmp_path: Path, say: Say
 ) -> None:
