@@ -26,7 +26,7 @@ BROKEN = {"flink/signals.py": [("        now_ms = _now_ms()\n", '        raise R
 """The signal function fails at its first row."""
 
 
-@pytest.mark.timeout(420, func_only=True)
+@pytest.mark.timeout(600, func_only=True)
 def test_a_market_survives_a_start_an_upgrade_a_bad_version_and_a_stop(
     stack: RunningStack, platform: Platform, tmp_path: Path, say: Say
 ) -> None:
