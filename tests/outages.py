@@ -5,23 +5,24 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
-from ta_pipeline.local.supervisor import Supervisor
-from tests.stack import RunningStack, wait_for
+from tests.stack import RunningStack
 
 DISK_MIB = 256
 """Enough for the tables of a test; small enough to be filled at once."""
+BLOCK_BYTES = 65_536
 
 
 @contextmanager
 def held_down(stack: RunningStack, component: str) -> Iterator[None]:
     """It was ended with `kill -9`, and nobody starts it again."""
-    supervisor = Supervisor(stack.local.dir)
+    supervisor = stack.stack.supervisor
     stack.kill(component)
     supervisor.stop_process(component)
     try:
@@ -35,20 +36,29 @@ def standing_still(stack: RunningStack, component: str) -> Iterator[None]:
     """As on a machine that is paused: connections stay open, nothing answers."""
     process = stack.process(component)
     members = [process, *process.children(recursive=True)]
-    for member in members:
-        member.send_signal(signal.SIGSTOP)
+    _signal(members, signal.SIGSTOP)
     try:
         yield
     finally:
-        for member in members:
-            member.send_signal(signal.SIGCONT)
+        _signal(members, signal.SIGCONT)
+
+
+def _signal(processes: Iterable[psutil.Process], number: int) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def data_of_clickhouse(stack: RunningStack) -> Path:
+    """Where ClickHouse keeps its tables."""
+    return stack.local.dir / "clickhouse" / "data"
 
 
 @contextmanager
 def small_disk(stack: RunningStack) -> Iterator[Path]:
     """ClickHouse's data on a disk of its own, which `full` fills; skips where no file system may be mounted."""
-    data = stack.local.dir / "clickhouse" / "data"
-    supervisor = Supervisor(stack.local.dir)
+    data = data_of_clickhouse(stack)
+    supervisor = stack.stack.supervisor
     supervisor.stop_process("clickhouse")
     aside = data.with_name("data.aside")
     data.rename(aside)
@@ -79,23 +89,11 @@ def small_disk(stack: RunningStack) -> Iterator[Path]:
 def full(disk: Path) -> Iterator[None]:
     """Nothing more can be written to the disk."""
     ballast = disk / "ballast"
-    try:
-        with ballast.open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(65_536))
-    except OSError:
-        pass
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(BLOCK_BYTES))
+    assert shutil.disk_usage(disk).free < BLOCK_BYTES
     try:
         yield
     finally:
         ballast.unlink()
-
-
-def await_ready(stack: RunningStack, component: str) -> None:
-    """Return when it answers again."""
-
-    def is_ready() -> bool:
-        (line,) = [line for line in stack.stack.status() if line.name == component]
-        return line.state == "ready"
-
-    wait_for(f"{component} is back", is_ready, 60)

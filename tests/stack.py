@@ -13,7 +13,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -105,24 +105,19 @@ class RunningStack:
         process.kill()
         return at
 
-    @contextmanager
-    def standing_still(self, component: str) -> Iterator[None]:
-        """As on a machine that is paused: connections stay open, nothing answers."""
-        process = self.process(component)
-        everyone = [process, *process.children(recursive=True)]
-        _signal(everyone, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            _signal(everyone, signal.SIGCONT)
+    def await_ready(self, timeout_seconds: float = 90.0, only: str = "") -> None:
+        """Wait until every component is ready, those included that the supervisor had to start again.
 
-    def await_ready(self, timeout_seconds: float = 90.0) -> None:
-        """Wait until every component is ready, those included that the supervisor had to start again."""
+        Args:
+            timeout_seconds: longest wait.
+            only: one component; the others are not waited for.
+        """
 
         def left() -> dict[str, str]:
-            return {line.name: line.detail or line.state for line in self.stack.status() if line.state != "ready"}
+            lines = [line for line in self.stack.status() if not only or line.name == only]
+            return {line.name: line.detail or line.state for line in lines if line.state != "ready"}
 
-        wait_for("every component is ready again", lambda: not left(), timeout_seconds)
+        wait_for(f"{only or 'every component'} is ready again", lambda: not left(), timeout_seconds)
 
     def produce(self, topic: str, records: Iterable[tuple[str, bytes]], partition: int = 0) -> None:
         """Write key and value pairs, all acknowledged when this returns."""
@@ -186,12 +181,6 @@ class RunningStack:
         finally:
             consumer.close()
         return records
-
-
-def _signal(processes: Iterable[psutil.Process], number: int) -> None:
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
 
 
 @contextmanager

@@ -87,8 +87,6 @@ class Proof:
     rows: int = 0
     live_keys: int = 0
     outcomes: list[Outcome] = field(default_factory=list)
-    watch: Watch | None = None
-    began: float = 0.0
     seconds: float = 0.0
 
 
@@ -110,12 +108,12 @@ def run(stack: RunningStack, chosen: Sequence[Fault], seed: int, folder: Path, s
     draw = random.Random(seed)
     proof = Proof()
     with running_job(stack, settings) as job, running_table_job(stack, settings), Watch(settings) as watch:
-        proof.watch, proof.began = watch, time.time()
+        began = time.time()
         with _market(settings, own, seed) as market:
-            watch.await_first(COMMITTED, proof.began, 60)
+            watch.await_first(COMMITTED, began, 60)
             for fault in chosen:
                 time.sleep(draw.uniform(*PAUSE_SECONDS))
-                proof.outcomes.append(_survive(fault, Ground(stack, settings, job), watch, proof.began))
+                proof.outcomes.append(_survive(fault, Ground(stack, settings, job), watch, began))
                 say(str(proof.outcomes[-1]))
             time.sleep(PAUSE_SECONDS[1])
         proof.sent = market[0].total
@@ -124,7 +122,7 @@ def run(stack: RunningStack, chosen: Sequence[Fault], seed: int, folder: Path, s
             _but_the_end(all_committed(stack, settings, topic))
             for topic in (settings.bars_topic, settings.signals_topic)
         )
-        proof.seconds = time.time() - proof.began
+        proof.seconds = time.time() - began
         (status,) = job.status()
         assert status.state == "RUNNING"
         right = _reference(stack, settings, folder)
@@ -141,7 +139,7 @@ def _survive(fault: Fault, ground: Ground, watch: Watch, began: float) -> Outcom
     start = time.time()
     try:
         healed = fault.act(ground)
-        wait_for(f"{fault.component} is ready", lambda: _is_ready(ground.stack, fault.component), RECOVERY_SECONDS)
+        ground.stack.await_ready(RECOVERY_SECONDS, only=fault.component)
         back = time.time()
         ground.stack.await_ready(RECOVERY_SECONDS)
         ready = time.time()
@@ -154,11 +152,6 @@ def _survive(fault: Fault, ground: Ground, watch: Watch, began: float) -> Outcom
         fault, start - began, healed - start, back - healed, ready - healed, committed - healed,
         watch.longest_gap(LIVE, start, live), watch.longest_gap(COMMITTED, start, committed),
     )  # fmt: skip
-
-
-def _is_ready(stack: RunningStack, component: str) -> bool:
-    """Whether the component is; the job is none of the stack's."""
-    return all(line.state == "ready" for line in stack.stack.status() if line.name == component)
 
 
 def _all_run(ground: Ground) -> bool:

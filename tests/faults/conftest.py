@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.faults import small_disk
 from tests.faults.namespaces import bring_up_loopback, is_own_namespace
+from tests.outages import small_disk
 from tests.stack import RunningStack
 
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from confluent_kafka.admin import (
     AclBinding,
@@ -25,13 +21,13 @@ from ta_pipeline.local.runtime import LocalRuntime
 from ta_pipeline.local.supervisor import Supervisor
 from ta_pipeline.settings import Settings
 from tests.faults.namespaces import cut, is_own_namespace
+from tests.outages import data_of_clickhouse, full, standing_still
 from tests.stack import RunningStack, wait_for
 
 HELD_SECONDS = 20.0
 CUT_SECONDS = 30.0
 COMPONENTS = ("taskmanager", "jobmanager", "kafka", "s3", "clickhouse", "registry", "zookeeper")
 KILL = "kill -9"
-_FILLER = "filler"
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,7 @@ def _pid(ground: Ground, component: str) -> int | None:
 
 def _standing_still(component: str) -> Act:
     def act(ground: Ground) -> float:
-        with ground.stack.standing_still(component):
+        with standing_still(ground.stack, component):
             time.sleep(HELD_SECONDS)
         return time.time()
 
@@ -155,38 +151,9 @@ def _restarted(ground: Ground) -> float:
 
 def _disk_full(ground: Ground) -> float:
     """What the file system of ClickHouse still has is taken by something else."""
-    data = clickhouse_data(ground.stack)
-    filler = data / _FILLER
-    with filler.open("wb") as file:
-        block = b"\0" * 65_536
-        with suppress(OSError):
-            while True:
-                file.write(block)
-                file.flush()
-    assert shutil.disk_usage(data).free < len(block)
-    try:
+    with full(data_of_clickhouse(ground.stack)):
         time.sleep(HELD_SECONDS)
-    finally:
-        filler.unlink()
     return time.time()
-
-
-def clickhouse_data(stack: RunningStack) -> Path:
-    """Where ClickHouse keeps its tables."""
-    return stack.local.dir / "clickhouse" / "data"
-
-
-@contextmanager
-def small_disk(stack: RunningStack, size: str = "512m") -> Iterator[None]:
-    """Give ClickHouse a file system of its own, empty, for the length of the block."""
-    data = clickhouse_data(stack)
-    with ExitStack() as left:
-        stack.stack.supervisor.stop_process("clickhouse")
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(data)], check=True)
-        left.callback(subprocess.run, ["umount", "--lazy", str(data)], check=False)
-        left.callback(stack.stack.supervisor.stop_process, "clickhouse")
-        stack.stack.up("clickhouse")
-        yield
 
 
 def _cut_off(component: str) -> Act:

@@ -32,7 +32,7 @@ from ta_pipeline.platform import Platform
 from ta_pipeline.preflight import CLICKHOUSE_SECONDS, problems
 from ta_pipeline.settings import Settings
 from tests.jobs import FAST, Message, expected, on_time, running_job, running_table_job, simulated
-from tests.outages import await_ready, full, held_down, small_disk, standing_still
+from tests.outages import full, held_down, small_disk, standing_still
 from tests.proofs import Say, all_committed, require_equal, stopped_at_exit
 from tests.stack import RunningStack, wait_for
 from tests.table_rows import in_clickhouse, newest, require_rows, seconds
@@ -326,7 +326,7 @@ def await_open(market: RunningMarket) -> None:
 
 def await_closed(stack: RunningStack, market: RunningMarket) -> None:
     """Both breakers, once ClickHouse is there."""
-    await_ready(stack, "clickhouse")
+    stack.await_ready(60, only="clickhouse")
     wait_for("the breakers are closed", lambda: market.states() == {"closed"}, 120)
 
 

@@ -23,6 +23,7 @@ from ta_pipeline.local.runtime import LocalRuntime
 from ta_pipeline.settings import Settings
 from tests.jobs import FAST, Message, await_counters, committed, counters, running_job, send
 from tests.messages import BAD, at, cancel, correction, trade
+from tests.outages import standing_still
 from tests.stack import RunningStack, wait_for
 
 CLOSE_SECONDS = 5
@@ -110,7 +111,7 @@ def test_a_quiet_bar_waits_for_a_clock_that_is_away_and_comes_once_and_whole(
         if fault == "kill -9":
             stack.kill("clock")
         else:
-            away.enter_context(stack.standing_still("clock"))
+            away.enter_context(standing_still(stack, "clock"))
         send(stack, settings, _ticks(sent - 1, 1, job.numbers))
         time.sleep(CLOCK_AWAY_SECONDS)
     _require_whole_seconds(stack, settings, sent - 1, 1)
@@ -122,7 +123,7 @@ def test_neither_a_broker_that_stands_still_nor_a_backlog_after_it_closes_a_bar_
 ) -> None:
     settings = job.settings
     frozen = time.time()
-    with stack.standing_still("kafka"):
+    with standing_still(stack, "kafka"):
         time.sleep(20)
     # What the market did meanwhile was kept by its producer, and comes now.
     send(stack, settings, _ticks(frozen, 20, job.numbers))
@@ -143,7 +144,7 @@ def test_a_restart_with_a_backlog_and_a_first_fetch_that_hangs_closes_no_bar_ear
     time.sleep(12)  # the clock ticks on, the market too
     send(stack, settings, _ticks(begin, 12, numbers))
     with running_job(stack, settings, restore_from=savepoint) as runtime:
-        with stack.standing_still("kafka"):
+        with standing_still(stack, "kafka"):
             time.sleep(CLOSE_SECONDS + 2)
         _require_whole_seconds(stack, settings, begin, 12)
         assert counters(settings, runtime).get("late", 0) == 0
