@@ -87,7 +87,6 @@ def create_sources(
         recordings: the files.
         startup: where a job without restored state starts to read Kafka: `startup_options`, `startup_at`.
     """
-    tables.create_java_temporary_system_function("RFC_3339_MILLIS", "ta.flink.Rfc3339Millis")
     tables.create_java_temporary_system_function("TRADE_RULE", "ta.flink.TradeRule")
     tables.create_java_temporary_system_function("EPOCH_MILLIS", "ta.flink.EpochMillis")
     tables.create_java_temporary_system_function("LIST_TRADES", "ta.flink.trades.ListTrades")

@@ -41,9 +41,9 @@ final class DeadLetterDeserializer implements DeserializationSchema<RowData> {
      * @param numbered each record is {@code <number> TAB <value>}
      * @param json whether the values are JSON: then each is one object, and nothing else
      * @param maxBytes of a record that is used, and what is kept of one that is not
-     * @param rules what a usable record is; null: whatever decodes
+     * @param rules what a usable record is
      */
-    record Options(boolean numbered, boolean json, int maxBytes, @Nullable RecordRules rules)
+    record Options(boolean numbered, boolean json, int maxBytes, RecordRules rules)
             implements java.io.Serializable {}
 
     /**
@@ -72,7 +72,7 @@ final class DeadLetterDeserializer implements DeserializationSchema<RowData> {
     @Override
     public void open(InitializationContext context) throws Exception {
         inner.open(context);
-        rules = options.rules() == null ? null : options.rules().reader();
+        rules = options.rules().reader();
     }
 
     @Override
@@ -145,17 +145,15 @@ final class DeadLetterDeserializer implements DeserializationSchema<RowData> {
                 }
             }
         }
-        if (rules != null) {
-            String reason = rules.reason(row, System.currentTimeMillis());
-            if (reason != null) {
-                return rejected(decoded, reason, null, value, line);
-            }
+        String reason = rules.reason(row, System.currentTimeMillis());
+        if (reason != null) {
+            return rejected(decoded, reason, null, value, line);
         }
         for (int i = 0; i < special.length; i++) {
             switch (special[i]) {
                 case LINE -> row.setField(i, line);
                 case RAW -> row.setField(i, value);
-                case EVENT -> row.setField(i, rules == null ? 0L : rules.eventMillis());
+                case EVENT -> row.setField(i, rules.eventMillis());
                 default -> { }
             }
         }

@@ -70,9 +70,9 @@ public final class DeadLetterFormatFactory implements DeserializationFormatFacto
     private static final ConfigOption<String> RULES = ConfigOptions.key("rules").stringType().noDefaultValue()
             .withDescription("What a usable record is: of trades, quotes, bars_1m or status.");
     private static final ConfigOption<Long> MAX_FUTURE = ConfigOptions.key("max-future-ms").longType()
-            .defaultValue(60_000L).withDescription("How far an event may be ahead of this machine's clock.");
+            .noDefaultValue().withDescription("How far an event may be ahead of this machine's clock.");
     private static final ConfigOption<Integer> MAX_BYTES = ConfigOptions.key("max-bytes").intType()
-            .defaultValue(65_536).withDescription("Longest record that is used, and what is kept of a longer one.");
+            .noDefaultValue().withDescription("Longest record that is used, and what is kept of a longer one.");
 
     @Override
     public String factoryIdentifier() {
@@ -81,12 +81,12 @@ public final class DeadLetterFormatFactory implements DeserializationFormatFacto
 
     @Override
     public Set<ConfigOption<?>> requiredOptions() {
-        return Set.of(FORMAT);
+        return Set.of(FORMAT, RULES, MAX_FUTURE, MAX_BYTES);
     }
 
     @Override
     public Set<ConfigOption<?>> optionalOptions() {
-        Set<ConfigOption<?>> options = new HashSet<>(Set.of(NUMBERED, RULES, MAX_FUTURE, MAX_BYTES));
+        Set<ConfigOption<?>> options = new HashSet<>(Set.of(NUMBERED));
         for (Factory factory : ServiceLoader.load(Factory.class, Thread.currentThread().getContextClassLoader())) {
             if (factory instanceof DeserializationFormatFactory && !(factory instanceof DeadLetterFormatFactory)) {
                 addPrefixed(options, factory.factoryIdentifier(), factory.requiredOptions());
@@ -158,9 +158,7 @@ public final class DeadLetterFormatFactory implements DeserializationFormatFacto
             require(outer, ERROR, LogicalTypeRoot.VARCHAR);
             require(outer, RAW, LogicalTypeRoot.VARBINARY);
             require(outer, SIZE, LogicalTypeRoot.BIGINT);
-            if (rules != null) {
-                require(outer, EVENT, LogicalTypeRoot.BIGINT);
-            }
+            require(outer, EVENT, LogicalTypeRoot.BIGINT);
             if (numbered) {
                 require(outer, LINE, LogicalTypeRoot.BIGINT);
             }
@@ -176,7 +174,7 @@ public final class DeadLetterFormatFactory implements DeserializationFormatFacto
                     special,
                     List.copyOf(kept.keySet()),
                     new DeadLetterDeserializer.Options(numbered, json, maxBytes,
-                            rules == null ? null : new RecordRules(rules, names, maxFutureMillis)));
+                            new RecordRules(rules, names, maxFutureMillis)));
         }
 
         /** Adds a column to the inner type; returns where its value is: a position, or one in the row at another. */

@@ -15,7 +15,6 @@ import org.apache.flink.table.data.RowData;
 final class RecordRules implements Serializable {
 
     static final String MALFORMED = "malformed";
-    static final String MISSING_PAYLOAD = "missing_payload";
     static final String TOO_LARGE = "too_large";
 
     private static final long serialVersionUID = 1L;

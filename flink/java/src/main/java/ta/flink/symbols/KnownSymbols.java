@@ -1,5 +1,6 @@
 package ta.flink.symbols;
 
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import org.apache.flink.api.common.functions.OpenContext;
@@ -24,7 +25,8 @@ import org.apache.flink.util.Collector;
  *
  * <p>Each symbol has state for days; a feed that makes up symbols would fill the heap, and take the good ones with it.
  * Those that were there first stay. A symbol is forgotten when its newest event is older than its state is kept, by the
- * log's own time: who passes depends on the log alone, and a restart changes nothing.
+ * log's own time, never by a wall clock. They are in the state; when the full set was looked through last is not, so
+ * after a restart that may be done up to a minute of the log's time earlier.
  *
  * <p>The gauge {@code ta.symbols} says how many are known. Each subtask knows its own; when the parallelism changes, they
  * are dealt out anew.
@@ -49,6 +51,7 @@ public final class KnownSymbols extends ProcessFunction<RowData, RowData> implem
     private transient long newestOfAll;
     private transient long lookedAt;
     private transient ListState<Tuple2<String, Long>> saved;
+    private transient RowData.FieldGetter[] fields;
 
     /**
      * @param type of the rows; has symbol, event_ms, reject_reason, raw_record and raw_size
@@ -87,6 +90,8 @@ public final class KnownSymbols extends ProcessFunction<RowData, RowData> implem
 
     @Override
     public void open(OpenContext context) {
+        fields = new RowData.FieldGetter[type.getFieldCount()];
+        Arrays.setAll(fields, i -> RowData.createFieldGetter(type.getTypeAt(i), i));
         getRuntimeContext().getMetricGroup().addGroup("ta").gauge("symbols", (Gauge<Integer>) () -> newest.size());
     }
 
@@ -123,8 +128,8 @@ public final class KnownSymbols extends ProcessFunction<RowData, RowData> implem
 
     private RowData rejected(RowData row) {
         GenericRowData rejected = new GenericRowData(row.getRowKind(), row.getArity());
-        for (int i = 0; i < row.getArity(); i++) {
-            rejected.setField(i, RowData.createFieldGetter(type.getTypeAt(i), i).getFieldOrNull(row));
+        for (int i = 0; i < fields.length; i++) {
+            rejected.setField(i, fields[i].getFieldOrNull(row));
         }
         rejected.setField(reasonField, REASON);
         rejected.setField(sizeField, (long) row.getBinary(rawField).length);
