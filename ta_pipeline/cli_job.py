@@ -149,15 +149,13 @@ def _print_breakers(settings: Settings, line: JobStatus) -> None:
 
 def _counters(settings: Settings, job_id: str) -> Table:
     rest = FlinkRest(settings.flink_rest_url)
-    seen = rest.metrics(job_id, ("trades_log_deduplicate.numRecordsIn", "trades_log_deduplicate.numRecordsOut"))
+    read, passed = "trades_log_deduplicate.numRecordsIn", "trades_log_deduplicate.numRecordsOut"
+    known = {f"{log}_log_known_symbols.ta.symbols": f"symbols_known_{log}" for log in ("trades", "quotes", "bars_1m")}
+    seen = rest.metrics(job_id, (read, passed, *known))
     numbers = rest.counters(job_id)
-    if len(seen) == 2:
-        numbers["duplicates_dropped"] = (
-            seen["trades_log_deduplicate.numRecordsIn"] - seen["trades_log_deduplicate.numRecordsOut"]
-        )
-    for log in ("trades", "quotes", "bars_1m"):
-        known = rest.counters(job_id, f"{log}_log_known_symbols")
-        numbers |= {f"symbols_known_{log}": known[name] for name in known if name == "symbols"}
+    if {read, passed} <= seen.keys():
+        numbers["duplicates_dropped"] = seen[read] - seen[passed]
+    numbers |= {label: seen[metric] for metric, label in known.items() if metric in seen}
     table = Table("counter", "since the (re)start")
     for name, number in sorted(numbers.items()):
         table.add_row(name, f"{number:,.0f}")

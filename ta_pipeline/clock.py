@@ -97,7 +97,7 @@ class Clock:
         self._topic = settings.clock_topic
         self._watched = (settings.trades_topic, settings.quotes_topic)
         self._partitions: list[TopicPartition] = []
-        self._trouble = ""
+        self._trouble: str | KafkaError = ""
         self._encoder = EnvelopeEncoder(settings)
         self._gate = ClockGate(settings.bar_close_timeout_ms)
         common: dict[str, ConfigValue] = {"log_level": 0, "socket.timeout.ms": 1_000}
@@ -125,7 +125,11 @@ class Clock:
 
     def _described(self, *, first: bool) -> str:
         if self._gate.state == "outage":
-            return f"outage: {self._trouble}"
+            trouble = self._trouble
+            if isinstance(trouble, KafkaError):
+                # Why, is found out with questions of its own: not at every tick.
+                trouble = f"no answer about the ends of trades and quotes: {self._refusals.explain(trouble)}"
+            return f"outage: {trouble}"
         if self._gate.state == "waiting":
             return f"waiting: the broker answers; silent for {self._gate.silence_ms} ms"
         return "ticking" if first else "resumed: ticking"
@@ -140,7 +144,7 @@ class Clock:
                 self._consumer.get_watermark_offsets(partition, timeout=_left(deadline), cached=False)
         except KafkaException as error:
             self._consumer.poll(0)  # what the broker said is in the callbacks
-            self._trouble = f"no answer about the ends of trades and quotes: {self._refusals.explain(error.args[0])}"
+            self._trouble = error.args[0]
             return False
         if time.monotonic() > deadline:
             self._trouble = f"no answer about the ends of trades and quotes within {TIMEOUT_MS} ms"

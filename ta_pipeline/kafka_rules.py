@@ -51,7 +51,7 @@ def rules(settings: Settings, role: Role | None = None) -> tuple[Rule, ...]:
     Names are prefixes: they cover the twins of a topic that a replay or a drill makes, and the groups of its readers.
     """
     read = (*settings.input_topics, settings.clock_topic)
-    committed = (settings.bars_topic, settings.signals_topic, settings.late_topic, settings.rejects_topic)
+    committed = settings.final_topics
     found = [Rule("topic", topic, ("READ",), "job", "the job reads it") for topic in read]
     found += [Rule("topic", topic, ("WRITE",), "job", "the job writes it") for topic in settings.output_topics]
     found += [

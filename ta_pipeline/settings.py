@@ -233,6 +233,11 @@ class Settings(BaseSettings):
         return (self.trades_topic, self.quotes_topic, self.bars_1m_topic, self.status_in_topic)
 
     @property
+    def final_topics(self) -> tuple[str, ...]:
+        """The topics whose sinks are exactly-once."""
+        return (self.bars_topic, self.signals_topic, self.late_topic, self.rejects_topic)
+
+    @property
     def output_topics(self) -> tuple[str, ...]:
         """Every topic the job writes; the heartbeat only when it is on."""
         topics = [self.bars_topic, self.signals_topic, self.live_topic, self.rejects_topic, self.late_topic]

@@ -21,18 +21,22 @@ Progress = Callable[[int], None]
 
 
 class Retained(NamedTuple):
-    """One record as it lies in its topic; `at_ms`: when Kafka took it, epoch milliseconds."""
+    """One record as it lies in its topic."""
 
     topic: str
     partition: int
     offset: int
-    at_ms: int
     key: str
     value: bytes
 
 
 def retained_records(
-    settings: Settings, topics: Sequence[str], start_ms: int, progress: Progress, *, committed: bool = True
+    settings: Settings,
+    topics: Sequence[str],
+    start_ms: int,
+    progress: Progress = lambda _read: None,
+    *,
+    committed: bool = True,
 ) -> Iterator[Retained]:
     """Every record from `start_ms` on to the end of each partition as it is when it is reached.
 
@@ -72,7 +76,7 @@ def retained_records(
                 key, value, offset = message.key(), message.value(), message.offset()
                 if key is not None and value is not None and offset is not None:
                     content = value if isinstance(value, bytes) else value.encode()
-                    yield Retained(topic, partition, offset, message.timestamp()[1], _decoded(key), content)
+                    yield Retained(topic, partition, offset, _decoded(key), content)
             progress(count)
     except KafkaException as error:
         raise KafkaSetupError(f"the topics could not be read: {refusals.explain(error.args[0])}") from None

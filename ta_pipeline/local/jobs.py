@@ -6,10 +6,10 @@ A JobManager does not start with pointers to what is gone. Then, and only then, 
 from __future__ import annotations
 
 import shutil
-import time
 
-from ta_pipeline.errors import FlinkNoAnswerError, StackError
+from ta_pipeline.errors import StackError
 from ta_pipeline.flink_rest import FlinkRest
+from ta_pipeline.local.runtime import await_taskmanager
 from ta_pipeline.local.s3 import BUCKET, HIGH_AVAILABILITY_DIR
 from ta_pipeline.local.settings import LocalSettings
 from ta_pipeline.local.supervisor import Supervisor
@@ -19,7 +19,6 @@ from ta_pipeline.s3 import bucket_exists, ensure_bucket, list_keys, s3_client
 from ta_pipeline.settings import Settings
 
 _IN_ORDER = ("jobmanager", "zookeeper")
-_POLL_SECONDS = 0.5
 
 
 def record_is_gone(settings: Settings) -> bool:
@@ -57,17 +56,4 @@ def forget_jobs(local: LocalSettings, settings: Settings, report: Report) -> Non
     report("starting both without any job")
     for name in reversed(_IN_ORDER):
         supervisor.start_process(name)
-    _await_jobmanager(local, settings)
-
-
-def _await_jobmanager(local: LocalSettings, settings: Settings) -> None:
-    deadline = time.monotonic() + local.ready_timeout_seconds
-    while True:
-        try:
-            if FlinkRest(settings.flink_rest_url).overview()["taskmanagers"]:
-                return
-        except FlinkNoAnswerError:
-            pass
-        if time.monotonic() > deadline:
-            raise StackError("Flink did not come back; `ta logs jobmanager` says why")
-        time.sleep(_POLL_SECONDS)
+    await_taskmanager(FlinkRest(settings.flink_rest_url), local.ready_timeout_seconds)

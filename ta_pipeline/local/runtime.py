@@ -272,11 +272,7 @@ class LocalRuntime:
 
     def _restart_taskmanager(self) -> None:
         Supervisor(self._local.dir).restart_process(TASKMANAGER)
-        deadline = time.monotonic() + self._local.ready_timeout_seconds
-        while not self._rest.overview()["taskmanagers"]:
-            if time.monotonic() > deadline:
-                raise StackError("the TaskManager did not come back; `ta logs taskmanager` says why")
-            time.sleep(POLL_SECONDS)
+        await_taskmanager(self._rest, self._local.ready_timeout_seconds)
 
     def await_checkpoint(
         self, job_id: str, report: Report = lambda _text: None, timeout_seconds: float | None = None
@@ -363,6 +359,22 @@ class LocalRuntime:
         except FlinkNotFoundError:
             # Just submitted, it has nothing yet that could be asked for.
             return young
+
+
+def await_taskmanager(rest: FlinkRest, timeout_seconds: float) -> None:
+    """Return when a TaskManager has registered, with a JobManager that may be starting itself.
+
+    Raises:
+        StackError: none has in time.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        with contextlib.suppress(FlinkNoAnswerError):
+            if rest.overview()["taskmanagers"]:
+                return
+        if time.monotonic() > deadline:
+            raise StackError("the TaskManager did not come back; `ta logs taskmanager` says why, or jobmanager")
+        time.sleep(POLL_SECONDS)
 
 
 def table_runtime(

@@ -33,12 +33,12 @@ from ta_pipeline.settings import Settings
 FIRST_SECONDS = 1.6
 """Longest wait for all answers; with `THEN_SECONDS` and the verdicts a tick stays below 2 s."""
 THEN_SECONDS = 0.3
+"""For what can only be asked when Flink and S3 have answered: is the checkpoint there that Flink names?"""
 _SETTINGS = {
     "flink": "TA_FLINK_REST_URL", "kafka": "TA_KAFKA_BOOTSTRAP", "s3": "TA_S3_ENDPOINT",
     "clickhouse": "TA_CLICKHOUSE_URL", "probe": "TA_PROBE_URL",
 }  # fmt: skip
 """Where each component is looked for."""
-"""For what can only be asked when Flink and S3 have answered: is the checkpoint there that Flink names?"""
 
 Question = Callable[[], Any]
 

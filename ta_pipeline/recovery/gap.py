@@ -12,7 +12,8 @@ computed.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaException, Producer
@@ -20,9 +21,9 @@ from confluent_kafka import KafkaException, Producer
 from ta_pipeline.decode import OutputDecoder, epoch_ms
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.kafka_config import ConfigValue, client_config
-from ta_pipeline.recovery.retention import extents, final_topics
+from ta_pipeline.rollout.offsets import Offsets
 from ta_pipeline.settings import Settings
-from ta_pipeline.topic_ranges import Progress, Retained, retained_records
+from ta_pipeline.topic_ranges import Retained, retained_records
 
 TIMEOUT_SECONDS = 30.0
 _BATCH = 10_000
@@ -125,36 +126,33 @@ class _Reached:
         return self._newest[place - 1] if place else 0
 
 
-def find_gap(
-    settings: Settings, since_ms: int, progress: Progress = lambda _read: None, *, is_settled: bool = False
-) -> Gap:
+def find_gap(settings: Settings, since_ms: int, *, is_settled: bool = False) -> Gap:
     """What is lost of the records that the final topics took from `since_ms` on.
 
     Args:
         settings: of the deployment.
         since_ms: Kafka's time, epoch milliseconds.
-        progress: called often.
         is_settled: the job is through with all its inputs; see `ta_pipeline.recovery.settled`.
 
     Raises:
         KafkaSetupError: a topic is missing, or Kafka cannot be reached or refuses.
         BadRecordError: what is on the topics is not what the job writes.
     """
-    topics = final_topics(settings)
+    topics = settings.final_topics
     # First: what becomes stable meanwhile is not judged.
-    stable = {(one.topic, one.partition): one.stable for one in extents(settings, topics)}
+    with closing(Offsets(settings)) as offsets:
+        stable = offsets.ends_of(topics)
+
+    def retained(*, committed: bool) -> Iterator[Retained]:
+        for record in retained_records(settings, topics, since_ms, committed=committed):
+            if record.offset < stable[record.topic, record.partition]:
+                yield record
+
     with OutputDecoder(settings) as decoder:
-
-        def written(*, committed: bool) -> list[Written]:
-            return [
-                _written(decoder, record)
-                for record in retained_records(settings, topics, since_ms, progress, committed=committed)
-                if record.offset < stable[record.topic, record.partition]
-            ]
-
-        seen = written(committed=True)
-        places = {_place(one) for one in seen}
-        aborted = [one for one in written(committed=False) if _place(one) not in places]
+        seen = [_written(decoder, record) for record in retained(committed=True)]
+        places = {_place(one.record) for one in seen}
+        unseen = (record for record in retained(committed=False) if _place(record) not in places)
+        aborted = [_written(decoder, record) for record in unseen]
     margin_ms = settings.revision_horizon_ms + settings.max_out_of_orderness_ms
     return lost_of(seen, aborted, None if is_settled else margin_ms)
 
@@ -175,7 +173,7 @@ class Refill:
         }  # fmt: skip
         self._producer = Producer(client_config(settings, **options))
 
-    def run(self, since_ms: int, progress: Progress = lambda _read: None, *, is_settled: bool = False) -> Gap:
+    def run(self, since_ms: int, *, is_settled: bool = False) -> Gap:
         """Look again, give out what is lost; returns that. See `find_gap`.
 
         Raises:
@@ -185,7 +183,7 @@ class Refill:
         try:
             # Ends what another one has under way, so that what is found now is still lost when it is given out.
             self._producer.init_transactions(TIMEOUT_SECONDS)
-            gap = find_gap(self._settings, since_ms, progress, is_settled=is_settled)
+            gap = find_gap(self._settings, since_ms, is_settled=is_settled)
             if gap.lost:
                 self._give_out(gap.lost)
         except KafkaException as error:
@@ -219,5 +217,5 @@ def _origin(decoded: Mapping[str, object]) -> Key:
     return tuple(str(decoded[name]) for name in ("topic", "partition", "offset"))
 
 
-def _place(one: Written) -> tuple[str, int, int]:
-    return one.record.topic, one.record.partition, one.record.offset
+def _place(record: Retained) -> tuple[str, int, int]:
+    return record.topic, record.partition, record.offset

@@ -13,7 +13,7 @@ from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.kafka_config import ConfigValue, client_config
 from ta_pipeline.settings import Settings
 from ta_pipeline.signals.published import Published
-from ta_pipeline.topic_ranges import Progress, retained_records
+from ta_pipeline.topic_ranges import retained_records
 
 TIMEOUT_SECONDS = 15.0
 
@@ -68,12 +68,7 @@ def extents(settings: Settings, topics: Sequence[str]) -> list[Extent]:
             ) from None
 
 
-def final_topics(settings: Settings) -> list[str]:
-    """The topics whose sinks are exactly-once."""
-    return [settings.bars_topic, settings.signals_topic, settings.late_topic, settings.rejects_topic]
-
-
-def published_since(settings: Settings, since_ms: int, progress: Progress = lambda _read: None) -> Published:
+def published_since(settings: Settings, since_ms: int) -> Published:
     """What the final topics hold that Kafka took from `since_ms` on, epoch milliseconds; committed records only.
 
     Raises:
@@ -82,7 +77,7 @@ def published_since(settings: Settings, since_ms: int, progress: Progress = lamb
     """
     published = Published(settings.revision_horizon_ms)
     with OutputDecoder(settings) as decoder:
-        for record in retained_records(settings, final_topics(settings), since_ms, progress):
+        for record in retained_records(settings, settings.final_topics, since_ms):
             channel, decoded = decoder.decode(record.topic, record.value)
             if channel in {"bars", "signals"}:
                 known = head_of(decoded)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import uuid
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -13,11 +12,11 @@ from ta_pipeline.flink_rest import FlinkRest
 from ta_pipeline.platform import Platform
 from ta_pipeline.recovery.plan import Facts, RecoveryPlan, plan
 from ta_pipeline.recovery.rebuild import Rebuild
-from ta_pipeline.recovery.retention import extents, final_topics, published_since
+from ta_pipeline.recovery.retention import extents, published_since
 from ta_pipeline.retained import every_state
 from ta_pipeline.rollout.facts import Options
 from ta_pipeline.rollout.flow import Flow
-from ta_pipeline.rollout.journal import Rollout
+from ta_pipeline.rollout.journal import Rollout, new_rollout_id
 from ta_pipeline.rollout.offsets import Offsets
 from ta_pipeline.rollout.running import running_job
 from ta_pipeline.rollout.service import Rollouts
@@ -25,7 +24,6 @@ from ta_pipeline.runtime import Report
 from ta_pipeline.s3 import bucket_exists, ensure_bucket, s3_client, split_uri
 from ta_pipeline.settings import Settings
 from ta_pipeline.signals.published import Published
-from ta_pipeline.topic_ranges import Progress
 
 POLL_SECONDS = 0.5
 VERIFY_SECONDS = 900.0
@@ -57,7 +55,6 @@ class Recovery:
         platform: the deployment as it is declared.
         start_ms: the inputs are read from here on, epoch milliseconds; None: from the earliest that is retained.
         ignore_states: states that are in S3 are of no use.
-        progress: told how many records of the output topics have been read.
     """
 
     def __init__(
@@ -66,13 +63,11 @@ class Recovery:
         *,
         start_ms: int | None = None,
         ignore_states: bool = False,
-        progress: Progress = lambda _read: None,
     ) -> None:
         self.platform = platform
         self.rollouts = Rollouts(platform)
         self._start_ms = start_ms
         self._ignore_states = ignore_states
-        self._progress = progress
 
     def plan(self) -> RecoveryPlan:
         """What would be done; changes nothing.
@@ -104,8 +99,7 @@ class Recovery:
             if facts.parallelism > 1:
                 self._await_aborts(report)
             published = self._published(facts)
-        name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
-        uri = f"{settings.revision_dir.rstrip('/')}/rebuilds/{name}.json"
+        uri = f"{settings.revision_dir.rstrip('/')}/rebuilds/{new_rollout_id()}.json"
         Rebuild(self._start_ms, published).save(settings, uri)
         options = Options(clean_start=True, verify_seconds=verify_seconds)
         ended = self.rollouts.follow(self.rollouts.start_rebuild(uri, options, report), report)
@@ -153,7 +147,7 @@ class Recovery:
             missing_buckets=missing,
             unfinished=f"the {left.kind} {left.id}, which is {left.step}," if left else "",
             inputs=extents(settings, settings.input_topics),
-            outputs=extents(settings, final_topics(settings)),
+            outputs=extents(settings, settings.final_topics),
             published=Published(settings.revision_horizon_ms),
             start_ms=self._start_ms,
             parallelism=settings.parallelism,
@@ -165,13 +159,13 @@ class Recovery:
 
     def _published(self, facts: Facts) -> Published:
         """What was computed from the inputs that will be read again was given out after Kafka had taken them."""
-        return published_since(self.platform.settings, facts.first_ms or 0, self._progress)
+        return published_since(self.platform.settings, facts.first_ms or 0)
 
     def _await_aborts(self, report: Report) -> None:
         """Until nothing is hidden: what lies behind an open transaction may be committed, and nobody can see it."""
         settings = self.platform.settings
         deadline = time.monotonic() + settings.transaction_timeout_ms / 1_000 + _ABORT_MARGIN_SECONDS
-        while hidden := sum(one.hidden for one in extents(settings, final_topics(settings))):
+        while hidden := sum(one.hidden for one in extents(settings, settings.final_topics)):
             if time.monotonic() > deadline:
                 raise KafkaSetupError(
                     f"{hidden:,} offsets of the final topics are still behind open transactions, longer than "

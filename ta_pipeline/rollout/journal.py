@@ -247,6 +247,11 @@ def parse(content: bytes, where: str) -> Rollout:
         raise S3Error(f"{where} is not the journal of a rollout: {error}; move it away to begin anew") from None
 
 
+def new_rollout_id() -> str:
+    """A name that sorts by when it was made, UTC."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
+
+
 def new_job_id() -> str:
     """An id for a job that is about to be submitted."""
     return uuid.uuid4().hex

@@ -27,6 +27,8 @@ class Offsets:
         self._settings = settings
         self._where = settings.kafka_bootstrap
         self._consumer, self._refusals = client_with(settings, Consumer, **options)
+        self._members: dict[str, Consumer] = {}
+        """By group: a group's positions are asked for in its name."""
 
     def ends(self, topics: Iterable[str]) -> dict[str, int]:
         """The sum of the end offsets of each topic's partitions.
@@ -58,18 +60,19 @@ class Offsets:
         Raises:
             KafkaSetupError: the broker cannot be reached.
         """
-        options: dict[str, ConfigValue] = {"group.id": group_id}
-        consumer, _ = client_with(self._settings, Consumer, **options)
-        try:
-            with self._explained(f"group {group_id}"):
-                found = consumer.committed([TopicPartition(*place) for place in ends], timeout=TIMEOUT_SECONDS)
-        finally:
-            consumer.close()
+        if group_id not in self._members:
+            options: dict[str, ConfigValue] = {"group.id": group_id}
+            self._members[group_id], _ = client_with(self._settings, Consumer, **options)
+        with self._explained(f"group {group_id}"):
+            found = self._members[group_id].committed(
+                [TopicPartition(*place) for place in ends], timeout=TIMEOUT_SECONDS
+            )
         return sum(max(0, ends[one.topic, one.partition] - max(one.offset, 0)) for one in found)
 
     def close(self) -> None:
         """Let go of the broker."""
-        self._consumer.close()
+        for consumer in (self._consumer, *self._members.values()):
+            consumer.close()
 
     def _partitions(self, topic: str) -> list[TopicPartition]:
         found = ask(

@@ -14,7 +14,6 @@ import os
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +23,7 @@ from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import Revision, RevisionStore
 from ta_pipeline.rollout.facts import Options, gather, git_revision, state_for_rollback
-from ta_pipeline.rollout.journal import TAKE_OVER_SECONDS, Journal, Rollout, Version
+from ta_pipeline.rollout.journal import TAKE_OVER_SECONDS, Journal, Rollout, Version, new_rollout_id
 from ta_pipeline.rollout.plan import Facts, Plan, plan
 from ta_pipeline.rollout.running import elsewhere, left_state, moved_here, running_job
 from ta_pipeline.rollout.tools import version_of
@@ -109,7 +108,7 @@ class Rollouts:
         if planned.blockers:
             raise RolloutError("the rollout is blocked, and nothing was changed:\n" + "\n".join(planned.blockers))
         rollout = Rollout(
-            id=_new_id(),
+            id=new_rollout_id(),
             kind=planned.kind,
             started_at=time.time(),
             target=target,
@@ -164,7 +163,7 @@ class Rollouts:
                     "with restore_from"
                 )
         rollout = Rollout(
-            id=_new_id(),
+            id=new_rollout_id(),
             kind="rollback",
             started_at=time.time(),
             target=target,
@@ -197,7 +196,7 @@ class Rollouts:
                 raise RolloutError(f"{self.platform.job.name} does not run: there is nothing to stop")
             target = Version.of(current) if current else version_of(self.platform)
             rollout = Rollout(
-                id=_new_id(), kind="stop", started_at=time.time(), target=target, old_job_id=running.job_id,
+                id=new_rollout_id(), kind="stop", started_at=time.time(), target=target, old_job_id=running.job_id,
                 states=current.states if current else {}, schema_ids=current.schema_ids if current else {},
                 git=current.git if current else None,
             )  # fmt: skip
@@ -388,7 +387,3 @@ class _Tail:
                     return
                 self._place += len(line)
                 yield line.decode(errors="replace").rstrip()
-
-
-def _new_id() -> str:
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"

@@ -19,7 +19,7 @@ from ta_pipeline.kafka_config import client_config
 from ta_pipeline.local.s3 import HIGH_AVAILABILITY_DIR
 from ta_pipeline.platform import Platform
 from ta_pipeline.recovery.gap import Refill, find_gap
-from ta_pipeline.recovery.retention import extents, final_topics
+from ta_pipeline.recovery.retention import extents
 from ta_pipeline.recovery.service import Recovery
 from ta_pipeline.recovery.settled import is_settled
 from ta_pipeline.retained import every_state
@@ -205,7 +205,7 @@ def _wipe(settings: Settings) -> bool:
 
 
 def _hidden(settings: Settings) -> int:
-    return sum(one.hidden for one in extents(settings, final_topics(settings)))
+    return sum(one.hidden for one in extents(settings, settings.final_topics))
 
 
 def _key(record: dict[str, object]) -> tuple[object, object, object]:

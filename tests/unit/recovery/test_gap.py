@@ -16,7 +16,7 @@ def written(
     """A bar that ends at a second, computed two seconds later unless something else is said."""
     end_ms = BEGIN_MS + second * 1_000
     computed_ms = BEGIN_MS + (second + 2 if computed is None else computed) * 1_000
-    record = Retained(TOPIC, 0, offset, computed_ms, symbol, b"")
+    record = Retained(TOPIC, 0, offset, symbol, b"")
     return Written(record, (TOPIC, symbol, str(end_ms)), revision, end_ms, computed_ms)
 
 
