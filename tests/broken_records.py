@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from ta_pipeline.envelope import Kind, kind_of, wrap
+from ta_pipeline.envelope import Kind, wrap
 from ta_pipeline.errors import BadRecordError
 from tests.messages import bar_1m, cancel, correction, quote, status, trade
 
@@ -509,14 +509,3 @@ _AVRO_BYTES: list[tuple[str, _Bytes, frozenset[str]]] = [
     ("noise", lambda v, c: bytes([c.randrange(1, 256)]) + _noise(v, c), _MALFORMED),
     ("JSON", lambda _v, _c: b'{"symbol":"ZZ1"}', _MALFORMED),
 ]
-
-
-def by_change(records: Mapping[int, Broken]) -> dict[str, int]:
-    """How many of each change."""
-    found: dict[str, int] = {}
-    for record in records.values():
-        found[record.change] = found.get(record.change, 0) + 1
-    return found
-
-
-__all__ = ["ACCEPTED", "ANYTHING", "REASONS", "SYMBOLS", "Broken", "BrokenRecords", "by_change", "kind_of"]

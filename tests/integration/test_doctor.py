@@ -43,12 +43,6 @@ from tests.stack import RunningStack, variables_of
 _PRODUCER = """
 import sys
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
-from kafka.admin import KafkaAdminClient
-from kafka.errors import InvalidTxnStateError
-from kafka.protocol.metadata import CoordinatorType
-from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
-from kafka.record.memory_records import MemoryRecordsBuilder
 bootstrap, transactional_id, topic = sys.argv[1:]
 producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": transactional_id, "log_level": 0})
 producer.init_transactions(20)
