@@ -115,9 +115,8 @@ def create_sources(
         tables.execute_sql(_ddl(settings, table, topic, options, from_files=files is not None))
     for table, view in ((TRADES, TRADES_READ), (QUOTES, QUOTES_READ), (BARS_1M, BARS_1M_READ)):
         # Without what is computed from it, a record passes as the format has made it; the watermarks are the source's.
-        create_view(
-            tables, view, _of_known_symbols(stream_of(tables, table, but=["event_time"]), settings), _EVENT_TIME
-        )
+        known = _of_known_symbols(stream_of(tables, table, but=["event_time"]), settings)
+        create_view(tables, view, known if table == BARS_1M else with_kept_watermark(known), _EVENT_TIME)
 
 
 def stream_of(tables: StreamTableEnvironment, table: str, but: Iterable[str] = ()) -> DataStream:
@@ -140,6 +139,17 @@ def _of_known_symbols(stream: DataStream, settings: Settings) -> DataStream:
         rows.getType().getDataType().getLogicalType(), most, settings.state_ttl_days * _DAY_MS
     )
     return DataStream(rows.process(known, rows.getType()).name("known_symbols"))
+
+
+def with_kept_watermark(stream: DataStream) -> DataStream:
+    """The rows behind a watermark that is in the state: what tells late rows from those on time needs it so.
+
+    The exchange behind another subtask's watermark has one of its own: where there is an exchange before the question,
+    this stands between the two (docs/decisions/0017).
+    """
+    rows = stream._j_data_stream
+    kept = rows.transform("kept_watermark", rows.getType(), get_gateway().jvm.ta.flink.watermarks.KeepWatermark())
+    return DataStream(kept)
 
 
 def create_view(

@@ -17,7 +17,7 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
 
 from flink.conditions import rule_sql
-from flink.tables import QUOTES_READ, TRADES_READ, create_view, stream_of
+from flink.tables import QUOTES_READ, TRADES_READ, create_view, stream_of, with_kept_watermark
 from ta_pipeline.settings import Settings
 from ta_pipeline.trade_conditions import TradeConditions
 
@@ -63,7 +63,7 @@ def _once(tables: StreamTableEnvironment, settings: Settings) -> DataStream:
     rows = stream._j_data_stream
     by_block = rows.keyBy(trades.Deduplicate.BlockOf(symbol, time, exchange, number, settings.max_parallelism))
     once = by_block.process(trades.Deduplicate(number, settings.dedup_ttl_ms), rows.getType())
-    return DataStream(once.name("deduplicate"))
+    return with_kept_watermark(DataStream(once.name("deduplicate")))
 
 
 def _late_sql() -> str:

@@ -6,6 +6,7 @@ stands:
 
     trades_log.source, trades_log.deduplicate     a source; an operator that several branches share
     trades_log.known_symbols                      what stands behind a source
+    trades_log.kept_watermark, trades_once.kept_watermark   behind a source, and behind the exchange of deduplication
     trades_read.stream, trades_once.table         between SQL and streams, and back
     final.window, final.window_input, final.row   an operator of one branch only
     sequencer, signals, signal_rows               the function, and what packs and unpacks its rows
@@ -37,6 +38,7 @@ _NUMBER = re.compile(r"\[\d+\]")
 _FUNCTION = {"sequencer", "signals", "signal_rows"}
 _DEDUPLICATE = "deduplicate"
 _KNOWN_SYMBOLS = "known_symbols"
+_KEPT_WATERMARK = "kept_watermark"
 _TO_STREAM, _TO_TABLE = "TableToDataStream", "DataStreamToTable"
 _UNNAMED = {"UnionTransformation", "PartitionTransformation", "SideOutputTransformation"}
 
@@ -157,8 +159,9 @@ def _stage(node: Node) -> str | None:
     if len(logs) != 1:
         return None
     (log,) = logs
-    if node.name in {_DEDUPLICATE, _KNOWN_SYMBOLS}:
-        return f"{log}_log"
+    if node.name in {_DEDUPLICATE, _KNOWN_SYMBOLS, _KEPT_WATERMARK}:
+        is_once = any(other.name == _DEDUPLICATE for other in node.upstream())
+        return "trades_once" if is_once else f"{log}_log"
     stages = ["trades_once", "trades_ok", "trades_read"] if log == "trades" else ["", f"{log}_read"]
     ahead = len({id(other) for other in (node, *_all_downstream(node)) if other.name == _TO_STREAM})
     if ahead > 1:
@@ -171,7 +174,8 @@ def _stage(node: Node) -> str | None:
 
 def _role(node: Node) -> str:
     roles = {
-        _DEDUPLICATE: _DEDUPLICATE, _KNOWN_SYMBOLS: _KNOWN_SYMBOLS, "WindowAggregate": "window",
+        _DEDUPLICATE: _DEDUPLICATE, _KNOWN_SYMBOLS: _KNOWN_SYMBOLS, _KEPT_WATERMARK: _KEPT_WATERMARK,
+        "WindowAggregate": "window",
         _TO_STREAM: "stream", _TO_TABLE: "table", "ConstraintEnforcer": "not_null", "WatermarkAssigner": "watermark",
     }  # fmt: skip
     if node.is_sink:

@@ -212,8 +212,8 @@ class SymbolEngine:
     def _late_window(self, row: TickRow, now_ms: int) -> Iterator[Output]:
         """Take in a window behind the newest final one.
 
-        A restored job meets the log with a watermark that begins anew, so what would have been late comes in a window
-        of its own.
+        A job restored from a state that has no watermark begins without one (docs/decisions/0017): what would have been
+        late comes in a window of its own.
         """
         self._count("late", row.ticks or 0)
         if self._last_final_ms + self._settings.out_of_orderness_ms - row.end_ms > self._settings.horizon_ms:

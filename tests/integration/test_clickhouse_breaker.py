@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import threading
 import time
 from collections import Counter
@@ -97,6 +99,25 @@ def _renamed(stack: RunningStack) -> Iterator[None]:
                 client.command(f"RENAME TABLE torghut.{table}_elsewhere TO torghut.{table}")
 
 
+@contextmanager
+def _another_password(stack: RunningStack) -> Iterator[None]:
+    """It was changed at ClickHouse, and not in the settings."""
+    path = stack.local.dir / "clickhouse" / "front.json"
+    known = path.read_text(encoding="utf-8")
+    supervisor = stack.stack.supervisor
+
+    def restart_with(config: str) -> None:
+        supervisor.stop_process("clickhouse")
+        path.write_text(config, encoding="utf-8")
+        supervisor.start_process("clickhouse")
+
+    restart_with(json.dumps({**json.loads(known), "password": secrets.token_hex(8)}))
+    try:
+        yield
+    finally:
+        restart_with(known)
+
+
 def test_clickhouse_is_away_and_then_every_row_is_there_once(stack: RunningStack, tmp_path: Path, say: Say) -> None:
     prove(stack, tmp_path, say, Outage("away", _held_down, 5))
 
@@ -121,6 +142,13 @@ def test_clickhouse_refuses_rows_and_then_every_row_is_there_once(
     stack: RunningStack, tmp_path: Path, say: Say
 ) -> None:
     prove(stack, tmp_path, say, Outage("refusing", _renamed, 20, error="UNKNOWN_TABLE"))
+
+
+@pytest.mark.faults
+def test_clickhouse_does_not_take_the_password_and_then_every_row_is_there_once(
+    stack: RunningStack, tmp_path: Path, say: Say
+) -> None:
+    prove(stack, tmp_path, say, Outage("another password", _another_password, 20, error="Authentication failed"))
 
 
 @pytest.mark.faults
