@@ -13,12 +13,13 @@ from tests.jobs import FAST, Message, committed, expected, running_job, send, wi
 from tests.messages import at, cancel, quote, trade
 from tests.stack import Record, RunningStack
 
-SYMBOLS = [f"S{number:02d}" for number in range(24)]
-"""So many that each partition has some: a partition without any would hold the watermark back."""
-STOPPED, ENDED = 20, 30
-"""Seconds of the market until the stop, and to its end. In the last two nothing becomes final."""
-HORIZON = {"revision_horizon_ms": 10_000}
+SYMBOLS = [f"S{number}" for number in range(6)]
+STOPPED, ENDED = 80, 90
+"""Seconds of the market until the stop, and to its end."""
+OPEN = 3
+"""So many of the last seconds are not final: the watermark is two seconds and a half behind the newest end."""
 TOO_LATE = 3
+"""A second that is further behind the stop than revisions go."""
 
 
 def _market(first: int, last: int) -> list[Message]:
@@ -55,15 +56,14 @@ def test_what_came_late_while_the_job_was_down_is_as_late_as_for_an_undisturbed_
 ) -> None:
     # Nothing ticks on a clock of its own: time is the market's, so that what is late does not depend on the machine.
     settings = stack.own_settings(
-        startup_mode="earliest", parallelism=parallelism, clock_topic=f"ta.clock.silent.{parallelism}",
-        **FAST, **HORIZON,
+        startup_mode="earliest", parallelism=parallelism, clock_topic=f"ta.clock.silent.{parallelism}", **FAST
     )  # fmt: skip
     before, late, after = _market(0, STOPPED), _late(), _market(STOPPED, ENDED)
     right = expected(tmp_path, settings, [*before, *late, *after])
     assert len(right["late"]) == 2 * len(SYMBOLS), "the late quotes, and the trades beyond the horizon"
     send(stack, settings, before)
     with running_job(stack, settings) as runtime:
-        committed(stack, settings, settings.bars_topic, _count(len(SYMBOLS) * (STOPPED - 2)))
+        committed(stack, settings, settings.bars_topic, _count(len(SYMBOLS) * (STOPPED - OPEN)))
         savepoint = runtime.stop()
     send(stack, settings, late)
     with running_job(stack, settings, restore_from=savepoint):
@@ -86,7 +86,7 @@ def _topics(settings: Settings) -> dict[str, str]:
 
 def _closed(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without the last seconds, which only the end of a bounded run makes final."""
-    return [record for record in records if record["event_ts"] <= at(ENDED - 2)]
+    return [record for record in records if record["event_ts"] <= at(ENDED - OPEN)]
 
 
 def _place_left_out(record: dict[str, Any]) -> dict[str, Any]:
