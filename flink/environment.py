@@ -74,5 +74,5 @@ def _restarts(settings: Settings) -> dict[str, str]:
         "restart-strategy.exponential-delay.initial-backoff": "1 s",
         "restart-strategy.exponential-delay.max-backoff": f"{settings.restart_max_delay_ms} ms",
         "restart-strategy.exponential-delay.backoff-multiplier": "2.0",
-        "restart-strategy.exponential-delay.reset-backoff-threshold": "10 min",
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "1 min",
     }

@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     )
     restart_strategy: Literal["exponential-delay", "fixed-delay"] = Field(
         "exponential-delay",
-        description="exponential-delay: 1 s to TA_RESTART_MAX_DELAY_MS, reset after 10 quiet minutes; fixed: 5 x 5 s",
+        description="exponential-delay: 1 s to TA_RESTART_MAX_DELAY_MS, reset after a quiet minute; fixed: 5 x 5 s",
     )
     restart_max_delay_ms: int = Field(
         30_000, ge=1_000, description="longest wait before a restart, with exponential-delay"

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,12 +31,13 @@ def stopped_at_exit() -> Iterator[threading.Event]:
         stop.set()
 
 
-def all_committed(stack: RunningStack, settings: Settings, topic: str) -> list[dict[str, Any]]:
-    """What is on an output topic once nothing more has come for a while, in the order of the topic."""
-    return decoded(settings, topic, stack.consume(topic, quiet()))
+def all_committed(stack: RunningStack, settings: Settings, *topics: str) -> list[list[dict[str, Any]]]:
+    """What is on each output topic once nothing more has come to it for a while, in the order of the topic."""
+    with ThreadPoolExecutor(len(topics)) as pool:
+        return list(pool.map(lambda topic: decoded(settings, topic, stack.consume(topic, _quiet())), topics))
 
 
-def quiet() -> Callable[[Sequence[Record]], bool]:
+def _quiet() -> Callable[[Sequence[Record]], bool]:
     """For `RunningStack.consume`: nothing more has come for a while."""
     grown = time.monotonic()
     count = -1

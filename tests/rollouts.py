@@ -81,9 +81,8 @@ def require_same_as_undisturbed(stack: RunningStack, settings: Settings, tmp_pat
     time.sleep(5)  # the last seconds close
     sent.stop()
     right = expected(tmp_path, settings, sent.messages[: sent.sent.result().total])
-    bars = all_committed(stack, settings, settings.bars_topic)
+    bars, signals = all_committed(stack, settings, settings.bars_topic, settings.signals_topic)
     require_equal(settings.bars_topic, bars, right["bars"])
-    signals = all_committed(stack, settings, settings.signals_topic)
     require_equal(settings.signals_topic, signals, right["signals"])
     return len(bars)
 

@@ -13,7 +13,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -26,6 +26,7 @@ from ta_pipeline.kafka_admin import ensure_topics
 from ta_pipeline.kafka_config import client_config
 from ta_pipeline.local.settings import LocalSettings, load_local_settings, variables
 from ta_pipeline.local.stack import Stack
+from ta_pipeline.rollout.offsets import Offsets
 from ta_pipeline.schema_registry import ensure_schemas
 from ta_pipeline.settings import PREFIX, Settings, load_settings
 
@@ -133,6 +134,12 @@ class RunningStack:
             producer.poll(0)
         assert producer.flush(30) == 0, f"{topic}: the broker did not acknowledge everything in 30 s"
         assert not refused, f"{topic}: {refused[0]}"
+
+    def written(self, topic: str) -> list[Record]:
+        """All that is on a topic by now, from its beginning; one that nobody writes to in transactions."""
+        with closing(Offsets(self.settings)) as offsets:
+            (end,) = offsets.ends([topic]).values()
+        return self.consume(topic, lambda records: len(records) >= end, committed=False)
 
     def consume(
         self,

@@ -178,9 +178,10 @@ def _configuration(local: LocalSettings, settings: Settings) -> dict[str, str | 
         "taskmanager.bind-host": LOOPBACK,
         "taskmanager.rpc.port": str(local.taskmanager_rpc_port),
         "taskmanager.data.port": local.taskmanager_data_port,
-        # A restarted TaskManager takes its own place at once instead of waiting for the lost one's heartbeat.
+        # A restarted TaskManager takes its own place at once instead of waiting for the lost one's heartbeat. That the
+        # lost one is lost has to be known by then: later, it is the new one that is sent away.
         "taskmanager.resource-id": "local",
-        "heartbeat.interval": "5 s",
+        "heartbeat.interval": "1 s",
         # A JobManager that was killed finds its jobs again.
         "high-availability.type": "zookeeper",
         "high-availability.zookeeper.quorum": f"{LOOPBACK}:{local.zookeeper_port}",

@@ -17,7 +17,8 @@ from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.local.probes import listens
 from ta_pipeline.local.settings import LocalSettings
 
-# One node: every internal topic has one replica. Few partitions of them: a start creates them all.
+# One node: every internal topic has one replica. Few partitions of them: a start creates them all. A broker that was
+# killed may come back when the session of the dead one is over.
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -44,6 +45,8 @@ share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=4
 group.initial.rebalance.delay.ms=0
 controlled.shutdown.enable=false
+broker.heartbeat.interval.ms=1000
+broker.session.timeout.ms=4000
 """
 
 _LOGGING = """\

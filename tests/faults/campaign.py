@@ -30,7 +30,7 @@ from tests.faults.faults import KILL, Fault, Ground
 from tests.faults.watch import COMMITTED, LIVE, Watch
 from tests.jobs import FAST, Message, decoded, on_time, running_job, running_table_job, send, simulating, without_ingest
 from tests.messages import quote, read_records, trade
-from tests.proofs import Say, all_committed, quiet, require_equal
+from tests.proofs import Say, all_committed, require_equal
 from tests.stack import RunningStack, wait_for
 from tests.table_rows import in_clickhouse, newest, require_rows
 
@@ -118,14 +118,14 @@ def run(stack: RunningStack, chosen: Sequence[Fault], seed: int, folder: Path, s
             time.sleep(PAUSE_SECONDS[1])
         proof.sent = market[0].total
         _close_last_second(stack, settings)
-        bars, signals = (
-            _but_the_end(all_committed(stack, settings, topic))
-            for topic in (settings.bars_topic, settings.signals_topic)
-        )
-        proof.seconds = time.time() - began
+        with ThreadPoolExecutor() as pool:
+            reference = pool.submit(_reference, stack, settings, folder)
+            committed = all_committed(stack, settings, settings.bars_topic, settings.signals_topic)
+            bars, signals = map(_but_the_end, committed)
+            proof.seconds = time.time() - began
+            right = reference.result()
         (status,) = job.status()
         assert status.state == "RUNNING"
-        right = _reference(stack, settings, folder)
         require_equal(settings.bars_topic, bars, _but_the_end(right["bars"]))
         require_equal(settings.signals_topic, signals, _but_the_end(right["signals"]))
         assert not right["late"]
@@ -188,7 +188,7 @@ def _reference(stack: RunningStack, settings: Settings, folder: Path) -> dict[st
     """What a bounded run gives for the log that was written."""
     logs = []
     for kind in KINDS:
-        records = stack.consume(topic_of(kind, settings), quiet())
+        records = stack.written(topic_of(kind, settings))
         if records:
             logs.append(folder / f"{kind}.jsonl")
             logs[-1].write_bytes(b"".join(record.value + b"\n" for record in records))
@@ -200,8 +200,7 @@ def _reference(stack: RunningStack, settings: Settings, folder: Path) -> dict[st
 
 def _require_live(stack: RunningStack, settings: Settings, signals: Iterable[Message]) -> int:
     """Each final key has a live update."""
-    records = stack.consume(settings.live_topic, quiet(), committed=False)
-    live = {_key(message) for message in decoded(settings, settings.live_topic, records)}
+    live = {_key(message) for message in decoded(settings, settings.live_topic, stack.written(settings.live_topic))}
     missing = sorted({_key(signal) for signal in signals} - live)
     assert not missing, f"{settings.live_topic}: {len(missing)} final keys have no live update, the first {missing[:5]}"
     return len(live)

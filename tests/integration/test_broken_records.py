@@ -89,9 +89,8 @@ def _require_all_accounted_for(
         found = _await_all_read(settings, runtime, total=len(messages) + len(sent))
         seconds = time.monotonic() - begun
         right = computed.result()
-        rejects, bars, signals = pool.map(
-            lambda topic: all_committed(stack, settings, topic),
-            (settings.rejects_topic, settings.bars_topic, settings.signals_topic),
+        rejects, bars, signals = all_committed(
+            stack, settings, settings.rejects_topic, settings.bars_topic, settings.signals_topic
         )
         counted = _counted(settings, runtime)
         (status,) = runtime.status()

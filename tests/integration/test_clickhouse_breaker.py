@@ -193,8 +193,8 @@ def test_a_table_job_may_be_deployed_while_clickhouse_is_away_and_goes_on_when_i
             await_open(market)
         await_closed(stack, market)
         market.stop.set()
-        topics = (market.settings.bars_topic, market.settings.signals_topic)
-        bars, signals = [all_committed(stack, market.settings, topic) for topic in topics]
+        settings = market.settings
+        bars, signals = all_committed(stack, settings, settings.bars_topic, settings.signals_topic)
         for view, records in (("ta_microbars_latest", bars), ("ta_signals_latest", signals)):
             wanted = keys(newest(records))
             wait_for(f"{view} is complete", lambda: keys(market.rows(view)) >= wanted, 60)  # noqa: B023 - called here
@@ -222,7 +222,7 @@ def test_an_outage_that_outlasts_the_retention_of_a_topic_is_told_and_the_rest_g
             assert f"{topic}[0] {gone.committed:,} to {begins - 1:,}" in found.message
         await_closed(stack, market)
         market.stop.set()
-        left = newest(all_committed(stack, market.settings, topic))
+        left = newest(*all_committed(stack, market.settings, topic))
         wait_for(
             "what the topic still has is in ClickHouse", lambda: keys(left) <= keys(market.rows("ta_microbars_latest"))
         )
@@ -231,7 +231,7 @@ def test_an_outage_that_outlasts_the_retention_of_a_topic_is_told_and_the_rest_g
 
 def prove(stack: RunningStack, tmp_path: Path, say: Say, outage: Outage) -> None:
     """An outage under a market that goes on: nothing of the Kafka path notices, and the tables are whole afterwards."""
-    with running_market(stack, outage.overrides, outage.seconds) as market, ThreadPoolExecutor() as pool:
+    with running_market(stack, outage.overrides, outage.seconds) as market:
         with outage.begins(stack):
             begun = time.time()
             await_open(market)
@@ -251,8 +251,7 @@ def prove(stack: RunningStack, tmp_path: Path, say: Say, outage: Outage) -> None
         settings = market.settings
         # The market's last seconds become final meanwhile: the topics are read behind it.
         right = expected(tmp_path, settings, market.messages[: market.fed.result().total])
-        topics = (settings.bars_topic, settings.signals_topic)
-        bars, signals = pool.map(lambda topic: all_committed(stack, settings, topic), topics)
+        bars, signals = all_committed(stack, settings, settings.bars_topic, settings.signals_topic)
         for view, records in (("ta_microbars_latest", bars), ("ta_signals_latest", signals)):
             wanted = keys(newest(records))
             wait_for(f"{view} is complete", lambda: keys(market.rows(view)) >= wanted, 60)  # noqa: B023 - called here

@@ -57,8 +57,7 @@ def test_clickhouse_killed_while_rows_flow_has_every_final_record_once(stack: Ru
             wait_for("rows flow again", lambda: count() > kept, 60)
             say(f"clickhouse: ready {back:.1f} s, first new row {time.time() - killed:.1f} s after kill -9")
             fed.result()
-        bars = all_committed(stack, settings, settings.bars_topic)
-        signals = all_committed(stack, settings, settings.signals_topic)
+        bars, signals = all_committed(stack, settings, settings.bars_topic, settings.signals_topic)
         wait_for("the last bar is in ClickHouse", lambda: count() >= len(newest(bars)), 60)
         wait_for("the last signal is in ClickHouse", lambda: count("ta_signals_latest") >= len(newest(signals)), 60)
         require_rows(stack, own, bars, signals)
@@ -91,8 +90,7 @@ def test_what_is_committed_across_a_kill_equals_an_undisturbed_run(
         assert not fed.done()
         stop.set()
         right = expected(tmp_path, settings, messages[: fed.result().total])
-        bars = all_committed(stack, settings, settings.bars_topic)
-        signals = all_committed(stack, settings, settings.signals_topic)
+        bars, signals = all_committed(stack, settings, settings.bars_topic, settings.signals_topic)
         (status,) = job.status()
         say(
             f"{component}: {len(bars)} bars and {len(signals)} signals committed; restarts of the job: "

@@ -149,8 +149,9 @@ def test_an_outage_longer_than_the_transaction_timeout_is_told_and_its_gap_given
         right = expected(tmp_path, settings, sent)
         gap = find_gap(settings, 0)
         missing = {}
-        for topic, name in ((settings.bars_topic, "bars"), (settings.signals_topic, "signals")):
-            seen = {_key(record) for record in all_committed(stack, settings, topic)}
+        names = {settings.bars_topic: "bars", settings.signals_topic: "signals"}
+        for (topic, name), records in zip(names.items(), all_committed(stack, settings, *names), strict=True):
+            seen = {_key(record) for record in records}
             missing[topic] = sorted(_key(record) for record in right[name] if _key(record) not in seen)
         say(f"lost before: { ({topic: len(keys) for topic, keys in missing.items()}) }; found: {gap.by_topic}")
         assert {topic: len(keys) for topic, keys in missing.items()} == gap.by_topic
@@ -159,9 +160,9 @@ def test_an_outage_longer_than_the_transaction_timeout_is_told_and_its_gap_given
         shown = _ta(platform, "recover", "--gap", "--yes")
         say(shown.output)
         assert shown.exit_code == 0, shown.output
-        for topic, name in ((settings.bars_topic, "bars"), (settings.signals_topic, "signals")):
+        for (topic, name), records in zip(names.items(), all_committed(stack, settings, *names), strict=True):
             # Behind their successors, so not in the order of an undisturbed run, but the same records, once each.
-            require_equal(topic, without_ingest(all_committed(stack, settings, topic)), right[name])
+            require_equal(topic, without_ingest(records), right[name])
         assert "nothing is lost" in _ta(platform, "recover", "--gap", "--yes").output
 
 

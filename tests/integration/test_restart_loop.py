@@ -71,7 +71,7 @@ def test_fifty_restarts_without_a_checkpoint_between_do_not_slow_the_restore_dow
         rest.trigger_checkpoint(running.job_id)
         wait_for("a checkpoint after the loop", lambda: rest.checkpoints(running.job_id).completed > before, 60)
         checkpoints = rest.checkpoints(running.job_id)
-        bars = all_committed(stack, settings, settings.bars_topic)
+        (bars,) = all_committed(stack, settings, settings.bars_topic)
         failures = rest.failures(running.job_id)
     first, last = restores[1 : COMPARED + 1], restores[-COMPARED:]
     say(

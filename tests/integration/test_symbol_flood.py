@@ -63,8 +63,7 @@ def test_a_hundred_thousand_symbols_twice_leave_memory_bounded_and_known_symbols
             sizes.append(_size(stack, settings, runtime))
         stop.set()
         right = expected(tmp_path, settings, messages[: fed.result().total])
-        bars = all_committed(stack, settings, settings.bars_topic)
-        rejects = all_committed(stack, settings, settings.rejects_topic)
+        bars, rejects = all_committed(stack, settings, settings.bars_topic, settings.rejects_topic)
         known = _known(settings, runtime)
         (status,) = runtime.status()
         with running_job(stack, settings, restore_from=runtime.stop()) as again:
