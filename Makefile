@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 # Where it is allowed, faults have a network and mounts of their own; where not, the report says what was left out.
 NAMESPACES = $(shell unshare --map-root-user --net --mount ip link show lo >/dev/null 2>&1 && echo "FAULTS_IN_A_NAMESPACE=1 unshare --map-root-user --net --mount")
+MOUNTS = $(shell unshare --map-root-user --mount true >/dev/null 2>&1 && echo "unshare --map-root-user --mount")
 
 .PHONY: help setup demo ui test test-kills test-faults check lint audit bench up down clean
 
@@ -38,7 +39,7 @@ test-kills: setup  ## End components with kill -9 while a market runs; about hal
 test-faults: setup  ## Thirty faults while a market runs, and what else takes long; about an hour. Its report: docs/benchmarks/.
 	$(BIN)/ta jars
 	$(NAMESPACES) $(BIN)/pytest -n 0 -m faults tests/faults
-	$(BIN)/pytest -n 0 -m faults --ignore tests/faults
+	$(MOUNTS) $(BIN)/pytest -n 0 -m faults --ignore tests/faults
 
 lint: setup
 	$(BIN)/ruff format --check .
