@@ -78,6 +78,8 @@ final class IdleWhileOthersAreRead implements WatermarkStrategy<RowData> {
         private final WatermarkGenerator<RowData> own;
         private final ReadingTime time;
         private long newest;
+        private boolean seen;
+        private boolean leaving;
         private boolean idle;
 
         Generator(WatermarkGenerator<RowData> own, ReadingTime time) {
@@ -93,7 +95,8 @@ final class IdleWhileOthersAreRead implements WatermarkStrategy<RowData> {
                 return;
             }
             newest = at;
-            idle = false;
+            seen = true;
+            stay();
             own.onEvent(row, timestamp, output);
         }
 
@@ -104,15 +107,25 @@ final class IdleWhileOthersAreRead implements WatermarkStrategy<RowData> {
                     ? time.at(now) - newest >= timeoutMillis
                     : time.waited(now) >= FIRST_FETCH * timeoutMillis;
             if (!silent) {
+                stay();
                 own.onPeriodicEmit(output);
             } else if (!idle) {
                 // This thread may have stood still since the last record: its watermark must not wait for the next.
                 own.onPeriodicEmit(output);
+                if (seen && !leaving) {
+                    // Nor must it be lost: where all are idle, none is given on. Those that gave nothing leave first.
+                    leaving = true;
+                    return;
+                }
                 output.markIdle();
                 idle = true;
             }
         }
 
+        private void stay() {
+            leaving = false;
+            idle = false;
+        }
     }
 
     private static long now() {

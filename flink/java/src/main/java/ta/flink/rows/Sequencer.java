@@ -18,7 +18,8 @@ import org.apache.flink.util.Collector;
  *
  * <p>The branches reach this operator unordered. A window's row (a branch of {@code windows}) waits until the watermark
  * of all branches has passed the window's end; what is due then leaves together, by second, and within a second in the
- * order of {@code windows}. Every other row leaves at once: the function behind knows when its time has come.
+ * order of {@code windows}. One that is due already leaves at once, and so does every other row: the function behind
+ * knows when its time has come.
  *
  * <p>In: {@code Row(key, row)}. Out: {@code Row(key, pickle)}, the pickle a tuple of rows ({@link Pickle}).
  */
@@ -63,6 +64,11 @@ public final class Sequencer extends KeyedProcessFunction<Row, Row, Row> {
             return;
         }
         long due = row.<Long>getFieldAs(endField) - 1;
+        if (due <= context.timerService().currentWatermark()) {
+            // The others went ahead while this log was silent; a timer of the past would wait for the next watermark.
+            out.collect(Row.of(value.getField(0), Pickle.write(List.of(row))));
+            return;
+        }
         Row[] before = waiting.get(due);
         Row[] now = before == null ? new Row[1] : Arrays.copyOf(before, before.length + 1);
         now[now.length - 1] = row;
