@@ -78,9 +78,9 @@ final class IdleWhileOthersAreRead implements WatermarkStrategy<RowData> {
         private final WatermarkGenerator<RowData> own;
         private final ReadingTime time;
         private long newest;
-        private boolean seen;
-        private boolean leaving;
-        private boolean idle;
+        /** How often in a row it has been asked for a watermark, and was silent, before it is idle. */
+        private int patience = 1;
+        private int silences;
 
         Generator(WatermarkGenerator<RowData> own, ReadingTime time) {
             this.own = own;
@@ -95,8 +95,9 @@ final class IdleWhileOthersAreRead implements WatermarkStrategy<RowData> {
                 return;
             }
             newest = at;
-            seen = true;
-            stay();
+            // Where all are idle, no watermark is given on: those that never gave a record leave before those that did.
+            patience = 2;
+            silences = 0;
             own.onEvent(row, timestamp, output);
         }
 
@@ -107,24 +108,15 @@ final class IdleWhileOthersAreRead implements WatermarkStrategy<RowData> {
                     ? time.at(now) - newest >= timeoutMillis
                     : time.waited(now) >= FIRST_FETCH * timeoutMillis;
             if (!silent) {
-                stay();
+                silences = 0;
                 own.onPeriodicEmit(output);
-            } else if (!idle) {
+            } else if (silences < patience) {
                 // This thread may have stood still since the last record: its watermark must not wait for the next.
                 own.onPeriodicEmit(output);
-                if (seen && !leaving) {
-                    // Nor must it be lost: where all are idle, none is given on. Those that gave nothing leave first.
-                    leaving = true;
-                    return;
+                if (++silences == patience) {
+                    output.markIdle();
                 }
-                output.markIdle();
-                idle = true;
             }
-        }
-
-        private void stay() {
-            leaving = false;
-            idle = false;
         }
     }
 

@@ -27,6 +27,7 @@ public final class Sequencer extends KeyedProcessFunction<Row, Row, Row> {
 
     private static final long serialVersionUID = 1L;
     private static final long SECOND = 1_000;
+    private static final long AT_ONCE = Long.MIN_VALUE;
 
     /** A symbol that slept has many empty seconds before the watermark; each has a look-up, so not all at once. */
     private static final int LONGEST_STEP = 64;
@@ -59,13 +60,10 @@ public final class Sequencer extends KeyedProcessFunction<Row, Row, Row> {
     @Override
     public void processElement(Row value, Context context, Collector<Row> out) throws Exception {
         Row row = value.getFieldAs(1);
-        if (!windows.contains(row.getFieldAs(branchField))) {
-            out.collect(Row.of(value.getField(0), Pickle.write(List.of(row))));
-            return;
-        }
-        long due = row.<Long>getFieldAs(endField) - 1;
+        long due = windows.contains(row.getFieldAs(branchField)) ? row.<Long>getFieldAs(endField) - 1 : AT_ONCE;
+        // A window may be due already: the others went ahead while its log was silent. A timer of the past would wait for
+        // the next watermark.
         if (due <= context.timerService().currentWatermark()) {
-            // The others went ahead while this log was silent; a timer of the past would wait for the next watermark.
             out.collect(Row.of(value.getField(0), Pickle.write(List.of(row))));
             return;
         }
