@@ -35,6 +35,7 @@ CLIENTS: dict[str, Callable[[Settings], object]] = {
     "readers": final_reader,
     "monitoring": lambda settings: ask_kafka(settings, int(time.time() * 1_000)),
     "rollouts": lambda settings: Offsets(settings).ends([settings.trades_topic]),
+    "positions": lambda settings: Offsets(settings).left_of(settings.group_id, {(settings.trades_topic, 0): 1}),
     "recovery": lambda settings: extents(settings, settings.input_topics),
 }
 
