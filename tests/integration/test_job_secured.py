@@ -144,7 +144,6 @@ def test_a_certificate_of_an_unknown_authority_is_named(
         ("clock_topic", "TopicAuthorizationException"),
         ("status_in_topic", "TopicAuthorizationException"),
         ("bars_topic", "TopicAuthorizationException"),
-        ("group_id", "GroupAuthorizationException"),
         ("transactional_id_prefix", "TransactionalIdAuthorizationException"),
     ],
 )
@@ -152,12 +151,12 @@ def test_a_rule_that_is_missing_is_named(
     stack: RunningStack, broker: SecuredBroker, settings: Settings, field: str, said: str
 ) -> None:
     user, name = f"without-{field}", getattr(settings, field)
-    kind = {"group_id": "group", "transactional_id_prefix": "transactional_id"}.get(field, "topic")
+    kind = "transactional_id" if field == "transactional_id_prefix" else "topic"
     message = refusal(stack, job_user(broker, settings, user, (kind, name)))
     assert said in message
     assert f"user {user!r} lacks an access rule" in message
     assert "docs/security.md" in message
-    assert name in message or kind == "group"
+    assert name in message
 
 
 @at_length
