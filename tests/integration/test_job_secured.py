@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ta_pipeline.envelope import rfc3339
-from ta_pipeline.errors import DeployError
+from ta_pipeline.errors import FlinkError
 from ta_pipeline.kafka_admin import ensure_topics
 from ta_pipeline.kafka_rules import allow, rules
 from ta_pipeline.local.certificates import Authority
@@ -94,7 +94,7 @@ def refusal(stack: RunningStack, settings: Settings, runtime: LocalRuntime | Non
     """Why the job could not be deployed; nothing is left running, and no secret told."""
     runtime = runtime or LocalRuntime(settings, variables_of(settings), local=stack.local)
     try:
-        with pytest.raises(DeployError) as raised:
+        with pytest.raises(FlinkError) as raised:
             runtime.deploy()
         assert runtime.status() == []
     finally:
