@@ -201,6 +201,9 @@ class LocalRuntime:
                 # A job goes on from checkpoints only. Its restart aborted the transactions of a savepoint before it.
                 if path and at_ms is not None and not (is_savepoint and at_ms < (found.restored_ms or 0))
             ]
+            if not points:
+                # A JobManager that took the job over knows of no checkpoint of before, but it restored one.
+                points = [newest_checkpoint(self._settings, job_id)]
         return max((point for point in points if point), key=lambda point: point.at_ms, default=None)
 
     def _await_fresh_answers(self, job_id: str) -> None:
