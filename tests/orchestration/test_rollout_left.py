@@ -186,7 +186,7 @@ def test_a_client_whose_agent_died_submits_nothing_and_a_job_elsewhere_is_not_do
         rollouts = Rollouts(target)
         begun = rollouts.start(Options(), silent)
         assert begun is not None
-        wait_for("a client plans", lambda: clients_of(begun), 60)
+        wait_for("a client plans", lambda: clients_of(begun), 180)
         found = rollouts.journal.load()
         assert found is not None
         assert found.agent is not None
