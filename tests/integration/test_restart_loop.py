@@ -1,6 +1,6 @@
 """A restart loop of fifty: the last restore takes what the first one took, and nothing is left behind on the broker.
 
-A refused producer ends the TaskManager itself now and then: its sink throws once more while Flink closes it.
+A refused producer ends the TaskManager itself now and then: its writer throws once more while Flink 2.2 closes it.
 """
 
 from __future__ import annotations
