@@ -10,14 +10,13 @@ from confluent_kafka.admin import AdminClient
 
 from ta_pipeline.clickhouse import plan_migrations
 from ta_pipeline.errors import ClickHouseNoAnswerError
-from ta_pipeline.kafka_admin import broker_config, declared_topics, live_topics, plan_topics
+from ta_pipeline.kafka_admin import TIMEOUT_SECONDS, broker_config, declared_topics, live_topics, plan_topics
 from ta_pipeline.kafka_refusals import ask, client_with
 from ta_pipeline.s3 import object_exists, s3_client
 from ta_pipeline.schema_registry import declared_subjects, plan_schemas
 from ta_pipeline.settings import Settings
 
 _S3 = ("s3://", "s3a://", "s3n://")
-KAFKA_SECONDS = 15.0
 MAX_TIMEOUT = "transaction.max.timeout.ms"
 CLICKHOUSE_SECONDS = 5
 """The job is not kept waiting for a ClickHouse that hangs."""
@@ -76,7 +75,7 @@ def require_group(settings: Settings) -> None:
         asked = admin.list_consumer_group_offsets([group], request_timeout=seconds)
         return asked[settings.group_id].result(timeout=2 * seconds)
 
-    ask(admin, refusals, positions, KAFKA_SECONDS)
+    ask(admin, refusals, positions, TIMEOUT_SECONDS)
 
 
 def topic_problems(settings: Settings) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ta_pipeline.envelope import rfc3339
-from ta_pipeline.errors import FlinkError
+from ta_pipeline.errors import DeployError, FlinkError
 from ta_pipeline.kafka_admin import ensure_topics
 from ta_pipeline.kafka_rules import allow, rules
 from ta_pipeline.local.certificates import Authority
@@ -90,11 +90,16 @@ def test_the_job_needs_the_rules_of_its_table_and_no_others(
     assert [bar["c"] for bar in bars] == [10.0 + number for number in range(6)]
 
 
-def refusal(stack: RunningStack, settings: Settings, runtime: LocalRuntime | None = None) -> str:
+def refusal(
+    stack: RunningStack,
+    settings: Settings,
+    runtime: LocalRuntime | None = None,
+    error: type[FlinkError] = DeployError,
+) -> str:
     """Why the job could not be deployed; nothing is left running, and no secret told."""
     runtime = runtime or LocalRuntime(settings, variables_of(settings), local=stack.local)
     try:
-        with pytest.raises(FlinkError) as raised:
+        with pytest.raises(error) as raised:
             runtime.deploy()
         assert runtime.status() == []
     finally:
@@ -182,7 +187,8 @@ def test_a_rule_that_is_taken_away_while_the_job_runs_is_named_by_its_status(
 def test_wrong_keys_for_s3_end_a_deployment_that_says_so(stack: RunningStack) -> None:
     own = stack.own_settings(**FAST)
     with _other_keys(stack):
-        message = refusal(stack, own)
+        # It is not even submitted: the JobManager keeps what is submitted in S3.
+        message = refusal(stack, own, error=FlinkError)
     assert "look at TA_S3_ACCESS_KEY and TA_S3_SECRET_KEY" in message
 
 

@@ -124,6 +124,7 @@ def test_sasl_without_user_and_password_is_a_wrong_setting() -> None:
 
 def test_the_platform_has_every_rule_it_needs(broker: SecuredBroker) -> None:
     assert [*topic_problems(broker.settings), *transaction_problems(broker.settings)] == []
+    require_group(broker.settings)
     assert ask_kafka(broker.settings, int(time.time() * 1_000)).missing == ()
     trade = Outgoing(None, "trades", "AAA", lambda _now: b"{}")
     assert send(broker.settings, [trade]).total == 1
