@@ -173,7 +173,7 @@ def spaces(settings: Settings) -> list[Space]:
 
 
 def space_problems(found: Iterable[Space], least_bytes: int, least_share: float) -> list[str]:
-    """Disks with less free space than both bounds allow, as text; pure."""
+    """Disks with less free space than either bound asks for, as text; pure."""
     return [
         f"disk {space.disk}: {space.free / GIB:.1f} GiB free of {space.total / GIB:.1f} GiB; at least "
         f"{least_bytes / GIB:g} GiB and {least_share:.0%} have to be: inserts fail when it is full"

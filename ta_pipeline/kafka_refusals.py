@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from ta_pipeline.errors import KafkaSetupError
@@ -32,6 +32,12 @@ _UNAUTHORIZED = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "the transactional id (TA_TRANSACTIONAL_ID_PREFIX)",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "the cluster",
 }
+_SLOW = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN}
+# What a broker answers for a moment that is new, or has just become the coordinator of a group.
+_COORDINATOR_LATER = {
+    KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.NOT_COORDINATOR,
+}  # fmt: skip
+_PAUSE_SECONDS = 0.2
 # What librdkafka says when the other side hangs up on a protocol that it does not speak.
 _WRONG_PROTOCOL = "security.protocol"
 
@@ -111,15 +117,23 @@ def ask(client: Client, refusals: Refusals, question: Callable[[float], Answer],
         try:
             return question(max(0.001, min(left, patience)))
         except KafkaException as error:
-            client.poll(0)
-            code = error.args[0].code()
-            patient = code in {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN}
-            if refusals.last is not None or not patient or left <= patience:
-                reason = refusals.explain(error.args[0])
-            else:
+            told = _told(client) or error.args[0]
+            code = told.code()
+            if refusals.last is None and code in _SLOW and left > patience:
                 patience *= 2
                 continue
+            if refusals.last is None and code in _COORDINATOR_LATER and left > _PAUSE_SECONDS:
+                time.sleep(_PAUSE_SECONDS)
+                continue
+            reason = refusals.explain(told)
         raise KafkaSetupError(reason)
+
+
+def _told(client: Client) -> KafkaError | None:
+    """Serve the client's callbacks; a consumer is told on its own queue that it may not use its group."""
+    found = client.poll(0)
+    error: KafkaError | None = found.error() if isinstance(found, Message) else None
+    return error if error is not None and error.code() in _UNAUTHORIZED else None
 
 
 def require_visible(settings: Settings, topics: Iterable[str], timeout_seconds: float) -> None:

@@ -5,13 +5,12 @@ Each check gives problems as text; the command line refuses to start, and asset 
 
 from __future__ import annotations
 
-from confluent_kafka import ConsumerGroupTopicPartitions
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import TopicPartition
 
 from ta_pipeline.clickhouse import plan_migrations
 from ta_pipeline.errors import ClickHouseNoAnswerError
 from ta_pipeline.kafka_admin import TIMEOUT_SECONDS, broker_config, declared_topics, live_topics, plan_topics
-from ta_pipeline.kafka_refusals import ask, client_with
+from ta_pipeline.kafka_groups import Group
 from ta_pipeline.s3 import object_exists, s3_client
 from ta_pipeline.schema_registry import declared_subjects, plan_schemas
 from ta_pipeline.settings import Settings
@@ -68,14 +67,8 @@ def require_group(settings: Settings) -> None:
     Raises:
         KafkaSetupError: it does not, or cannot be reached.
     """
-    admin, refusals = client_with(settings, AdminClient)
-    group = ConsumerGroupTopicPartitions(settings.group_id)
-
-    def positions(seconds: float) -> object:
-        asked = admin.list_consumer_group_offsets([group], request_timeout=seconds)
-        return asked[settings.group_id].result(timeout=2 * seconds)
-
-    ask(admin, refusals, positions, TIMEOUT_SECONDS)
+    with Group(settings, settings.group_id) as group:
+        group.committed([TopicPartition(settings.trades_topic, 0)], TIMEOUT_SECONDS)
 
 
 def topic_problems(settings: Settings) -> list[str]:

@@ -53,6 +53,25 @@ def say(record_property: Callable[[str, object], None]) -> Say:
     return lambda text: record_property(_MEASURED, text)
 
 
+class FailuresAtOnce:
+    """Tells of a failure when it happens: a session that is cut off never gets to its summary."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._terminal.write_line(f"\n{report.nodeid}: {report.when} failed after {report.duration:.0f} s")
+            self._terminal.write_line(report.longreprtext)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FailuresAtOnce(terminal))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what tests have said."""
     reports = [one for reports in terminalreporter.stats.values() for one in reports]

@@ -7,12 +7,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.kafka_admin import declared_topics
 from ta_pipeline.kafka_config import ConfigValue
+from ta_pipeline.kafka_groups import Group
 from ta_pipeline.kafka_refusals import ask, client_with, require_visible
 from ta_pipeline.settings import Settings
 
@@ -118,7 +119,6 @@ def ask_kafka(settings: Settings, now_ms: int) -> KafkaStatus:
         young = _offsets(admin, outputs, OffsetSpec.for_timestamp(now_ms - limit_ms))
         newest = _offsets(admin, trades, OffsetSpec.max_timestamp())  # type: ignore[no-untyped-call]
         finals = _partitions(present, (settings.bars_topic, settings.signals_topic)) if settings.clickhouse_url else []
-        group = _group(admin, settings, finals)
         earliest = _offsets(admin, finals, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         kept_ms = {topic.name: topic.retention_ms for topic in declared_topics(settings)}
         expiring = {
@@ -136,12 +136,13 @@ def ask_kafka(settings: Settings, now_ms: int) -> KafkaStatus:
         ]
         written = [_result(newest[place]).timestamp for place in trades]
         unread = None
-        if group:
+        if finals:
             bounds = {
                 (place.topic, place.partition): (_result(earliest[place]).offset, _result(expiring[place]).offset)
                 for place in finals
             }
-            unread = _unread(_result(group).topic_partitions, found, bounds)
+            with Group(settings, f"{settings.group_id}-table", **limits) as group:
+                unread = _unread(group.committed(finals, TIMEOUT_SECONDS), found, bounds)
     except KafkaException as error:
         raise KafkaSetupError(refusals.explain(error.args[0])) from None
     return KafkaStatus(
@@ -184,15 +185,6 @@ def _offsets(admin: AdminClient, places: list[TopicPartition], what: Any, *, com
     if not places:
         return {}
     return dict(admin.list_offsets(dict.fromkeys(places, what), isolation_level=level, request_timeout=TIMEOUT_SECONDS))
-
-
-def _group(admin: AdminClient, settings: Settings, finals: list[TopicPartition]) -> Future[Any] | None:
-    """Where the table job's group stands."""
-    if not finals:
-        return None
-    asked = [ConsumerGroupTopicPartitions(f"{settings.group_id}-table", finals)]
-    (future,) = admin.list_consumer_group_offsets(asked, request_timeout=TIMEOUT_SECONDS).values()
-    return future
 
 
 def _unread(

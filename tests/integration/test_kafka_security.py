@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,14 @@ def test_a_ca_file_that_cannot_be_read_is_a_wrong_setting(broker: SecuredBroker,
 def test_sasl_without_user_and_password_is_a_wrong_setting() -> None:
     with pytest.raises(SettingsError, match=r"SASL_SSL, so TA_KAFKA_USERNAME and TA_KAFKA_PASSWORD have to be set"):
         load_settings(kafka_security="SASL_SSL", kafka_username="somebody")
+
+
+def test_the_first_to_ask_about_a_group_waits_for_its_coordinator(broker: SecuredBroker) -> None:
+    """Whom the `AdminClient` asks is not the coordinator yet: librdkafka crashed on that answer."""
+    assert "__consumer_offsets" not in broker.admin.list_topics(timeout=10).topics
+    asked = [broker.with_settings(group_id=f"{broker.settings.group_id}-{number}") for number in range(8)]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        assert list(pool.map(require_group, asked)) == [None] * len(asked)
 
 
 def test_the_platform_has_every_rule_it_needs(broker: SecuredBroker) -> None:

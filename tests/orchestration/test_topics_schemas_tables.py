@@ -8,17 +8,25 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from orchestration.defs.clickhouse.assets import clickhouse_tables
-from orchestration.defs.clickhouse.checks import disk_has_room, parts_are_few, tables_as_declared
+from orchestration.defs.clickhouse.checks import (
+    LEAST_FREE_BYTES,
+    LEAST_FREE_SHARE,
+    disk_has_room,
+    parts_are_few,
+    tables_as_declared,
+)
 from orchestration.defs.schemas.assets import registered_schemas
 from orchestration.defs.schemas.checks import schemas_compatible
 from orchestration.defs.topics.assets import kafka_topics
 from orchestration.defs.topics.checks import topics_as_declared, transactions_allowed
 from ta_pipeline import schema_registry
 from ta_pipeline.clickhouse import client_of
+from ta_pipeline.clickhouse_drift import GIB
 from ta_pipeline.kafka_config import client_config
 from ta_pipeline.platform import Platform
 from ta_pipeline.settings import load_settings
@@ -128,8 +136,19 @@ def test_migrations_that_were_applied_are_not_applied_again_and_the_tables_are_a
     result = materialize(platform, TABLES)
     assert result.success
     assert metadata(result, "clickhouse_tables")["applied"] == 0, "`ta up` has applied them"
-    for name in ("tables_as_declared", "disk_has_room", "parts_are_few"):
+    for name in ("tables_as_declared", "parts_are_few"):
         assert check(result, name).passed, check(result, name).description
+
+
+def test_the_check_of_the_disk_knows_the_room_there_is(platform: Platform, stack: RunningStack) -> None:
+    found = check(materialize(platform, TABLES), "disk_has_room")
+    there = shutil.disk_usage(stack.local.dir)
+    assert found.passed == (there.free >= max(LEAST_FREE_BYTES, LEAST_FREE_SHARE * there.total)), found.description
+    disks = found.metadata["disks"]
+    assert isinstance(disks, dg.TableMetadataValue)
+    (row,) = [record.data for record in disks.records]
+    assert row["total GiB"] == pytest.approx(there.total / GIB, rel=0.01)
+    assert row["free GiB"] == pytest.approx(there.free / GIB, abs=1.0)
 
 
 @pytest.fixture
