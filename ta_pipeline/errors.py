@@ -15,7 +15,11 @@
     ├── FlinkError           the Flink REST API refused, failed, or reported a failed job
     │   ├── FlinkNoAnswerError
     │   ├── FlinkNotFoundError   Flink does not know the job, or not yet
-    │   └── DeployError      a job was submitted and did not get to work
+    │   ├── DeployError      a job was submitted and did not get to work
+    │   └── KubernetesError  the API server refused, or the operator reports a failure
+    │       ├── KubernetesNoAnswerError
+    │       ├── ForbiddenError   the API server lets somebody else do it, or nobody
+    │       └── OwnedError   somebody else owns a field that was to be changed
     ├── RolloutError         a rollout was refused, failed, or was rolled back
     ├── S3Error              S3 refused a request or could not be reached
     │   └── S3NoAnswerError
@@ -101,6 +105,22 @@ class DeployError(FlinkError):
     def __init__(self, message: str, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(message)
+
+
+class KubernetesError(FlinkError):
+    """The API server refused a request, or the Flink operator reports a failure; the message names the object."""
+
+
+class KubernetesNoAnswerError(KubernetesError, FlinkNoAnswerError):
+    """The API server did not answer, is not ready or is too busy; or the operator has not done its work yet."""
+
+
+class ForbiddenError(KubernetesError):
+    """The API server knows who asks and forbids it: nothing is known of what was asked about."""
+
+
+class OwnedError(KubernetesError):
+    """Somebody else owns a field that was to be changed, and it is left to them; the message names both."""
 
 
 class RolloutError(TaError):

@@ -25,6 +25,7 @@ CHANGED = {
     "input_field_case": "camel", "s3_endpoint": "http://127.0.0.1:9", "s3_path_style": False, "s3_secure": True,
     "s3_access_key": "other", "s3_secret_key": "other", "probe_url": "http://127.0.0.1:9",
     "alert_webhook_url": "http://127.0.0.1:9", "alert_reminder_minutes": 5,
+    "k8s_overlay": "dev", "k8s_upgrade_mode": "last-state", "k8s_kubeconfig": "/kubeconfig", "k8s_context": "other",
 }  # fmt: skip
 
 
