@@ -6,6 +6,7 @@
     ├── RecordingError       a recording file cannot be read
     ├── StateVersionError    saved indicator state is of a version this code cannot load
     ├── StateError           a savepoint or checkpoint is not there, not whole, or cannot be read
+    ├── ManifestError        a file of Kubernetes manifests is missing, wrong, or uses what is not known here
     ├── StackError           a local component could not be started, reached or stopped
     │   └── PortTakenError   a port that a component needs is held by another process
     ├── KafkaSetupError      a topic is missing or is declared otherwise than it is
@@ -57,6 +58,10 @@ class StateVersionError(TaError):
 
 class StateError(TaError):
     """A savepoint or retained checkpoint is not there, not whole, or cannot be read; the message names its URI."""
+
+
+class ManifestError(TaError):
+    """A file of Kubernetes manifests is missing, wrong, or uses what is not known here; the message names it."""
 
 
 class StackError(TaError):
