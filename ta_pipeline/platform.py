@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ta_pipeline.errors import SettingsError
 from ta_pipeline.kubernetes.deployment import image_problem, renamed, service_url
+from ta_pipeline.kubernetes.manifests import flink_deployment, render
 from ta_pipeline.local.releases import find_release, make_release
 from ta_pipeline.local.runtime import LocalRuntime, table_runtime
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_settings, variables
@@ -162,8 +163,6 @@ class Platform:
         from ta_pipeline.kubernetes.runtime import KubernetesRuntime  # noqa: PLC0415
 
         def declared() -> Mapping[str, Any]:
-            from ta_pipeline.kubernetes.manifests import flink_deployment, render  # type: ignore[import-not-found]  # noqa: PLC0415
-
             found = flink_deployment(render(where.k8s_overlay), of or where.k8s_deployment)
             return renamed(found, where.k8s_deployment)
 

@@ -57,7 +57,13 @@ def to_run(
     } | {"namespace": settings.k8s_namespace}
     spec = fresh["spec"]
     spec["image"] = settings.image
-    spec["flinkConfiguration"] = {**spec.get("flinkConfiguration", {}), JOB_ID_KEY: job_id}
+    spec["flinkConfiguration"] = {
+        **spec.get("flinkConfiguration", {}),
+        JOB_ID_KEY: job_id,
+        # The operator reads them here: a savepoint that it takes goes where ours do, and a drill's where the drill's do.
+        "execution.checkpointing.dir": settings.checkpoint_dir,
+        "execution.checkpointing.savepoint-dir": settings.savepoint_dir,
+    }
     _set_environment(spec, settings.public() if variables is None else variables)
     job = {
         **spec.get("job", {}),

@@ -36,7 +36,11 @@ def test_a_version_is_the_declared_object_with_its_image_and_its_settings() -> N
     assert found["metadata"] == {"name": "torghut-ta", "namespace": "torghut", "labels": {"a": "1"}}
     spec = found["spec"]
     assert spec["image"] == "registry.example/ta:2"
-    assert spec["flinkConfiguration"] == {"a": "1", "$internal.pipeline.job-id": JOB_ID}
+    assert spec["flinkConfiguration"] == {
+        "a": "1", "$internal.pipeline.job-id": JOB_ID,
+        "execution.checkpointing.dir": SETTINGS.checkpoint_dir,
+        "execution.checkpointing.savepoint-dir": SETTINGS.savepoint_dir,
+    }  # fmt: skip
     assert spec["job"] == {
         "entryClass": "P", "args": ["-py", "job.py", "--rebuild", "s3a://b/r"], "state": "running", "parallelism": 2,
         "upgradeMode": "savepoint",
