@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Where it is allowed, faults have a network and mounts of their own; where not, the report says what was left out.
 NAMESPACES = $(shell unshare --map-root-user --net --mount ip link show lo >/dev/null 2>&1 && echo "FAULTS_IN_A_NAMESPACE=1 unshare --map-root-user --net --mount")
 
-.PHONY: help setup demo ui test test-kills test-faults check lint audit bench up down clean
+.PHONY: help setup demo ui test test-kills test-faults test-k8s check lint audit bench up down clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ test-faults: setup  ## Thirty faults while a market runs, and what else takes lo
 	$(BIN)/ta jars
 	$(NAMESPACES) $(BIN)/pytest -n 0 -m faults tests/faults
 	$(BIN)/pytest -n 0 -m faults --ignore tests/faults
+
+test-k8s: setup  ## The kubernetes runtime against a real etcd and API server; built once, which needs Go and minutes.
+	$(BIN)/pytest -n 0 -m k8s tests/k8s
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -60,7 +60,7 @@ def to_run(
     spec["flinkConfiguration"] = {
         **spec.get("flinkConfiguration", {}),
         JOB_ID_KEY: job_id,
-        # The operator reads them here: a savepoint that it takes goes where ours do, and a drill's where the drill's do.
+        # The operator reads them here: a savepoint that it takes goes where ours do, and one of a drill where its do.
         "execution.checkpointing.dir": settings.checkpoint_dir,
         "execution.checkpointing.savepoint-dir": settings.savepoint_dir,
     }
