@@ -209,7 +209,9 @@ class KubernetesApi:
                 "ServiceAccount of the pod"
             )
         if answer.status == _FORBIDDEN:
-            raise ForbiddenError(f"{what} is not known: {text}; docs/security.md lists the verbs that are needed")
+            raise ForbiddenError(
+                f"{what} is not known: {text}; docs/kubernetes-rollouts.md lists the verbs that are needed"
+            )
         causes = said.get("details", {}).get("causes", [])
         if answer.status == _CONFLICT:
             owned = [one for one in causes if one.get("reason") == _FIELD_CONFLICT]

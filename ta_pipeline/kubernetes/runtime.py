@@ -149,7 +149,7 @@ class KubernetesRuntime:
             return []
         return [
             f"{owner} keeps {self._resource} too: what it owns is left to it, and what it does not ignore "
-            "of our changes it may take back (docs/kubernetes.md)"
+            "of our changes it may take back (docs/kubernetes-rollouts.md)"
         ]
 
     def prepare(self, *, report: Report = lambda _text: None) -> Prepared:
