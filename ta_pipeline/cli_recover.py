@@ -69,6 +69,8 @@ def recover(
         else:
             start_ms = _epoch_ms(since) if since else None
             recovery = Recovery(platform, start_ms=start_ms, ignore_states=ignore_states)
+            if forget and not platform.is_local:
+                raise SettingsError("--forget-jobs is for the local stack; on Kubernetes the operator keeps the record")
             if forget:
                 forget_jobs(platform.local, platform.settings, _say)
             _rebuild(recovery, verify_seconds, wait_seconds, yes=yes)

@@ -115,10 +115,13 @@ class Namespace:
 
     def as_account(self, name: str) -> KubernetesApi:
         """Who asks as a ServiceAccount that is there."""
+        return KubernetesApi.of(load_settings(k8s_kubeconfig=str(self.kubeconfig(name)), k8s_namespace=self.name))
+
+    def kubeconfig(self, name: str) -> Path:
+        """A kubeconfig with a token of a ServiceAccount that is there."""
         path = f"{self.path('serviceaccounts', 'v1')}/{name}/token"
         told = self.admin.call("POST", path, {"spec": {"expirationSeconds": 3_600}})
-        file = self.cluster.kubeconfig(told["status"]["token"], self.name)
-        return KubernetesApi.of(load_settings(k8s_kubeconfig=str(file), k8s_namespace=self.name))
+        return self.cluster.kubeconfig(told["status"]["token"], self.name)
 
 
 @pytest.fixture(scope="session")
