@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 
 from ta_pipeline.breakers import ask_breakers
 from ta_pipeline.errors import FlinkError, FlinkNotFoundError
@@ -36,18 +37,25 @@ class JobWatch:
         self._rest = rest
         self._name = name
         self._may_wait = may_wait
-        self._asked: set[str] = set()
 
-    def progress(self, job_id: str) -> str | None:
-        """What a job that was submitted still waits for before its first checkpoint; None: nothing.
+    def until_checkpoint(self, job_id: str) -> Callable[[], str | None]:
+        """What tells, each time it is called, what a job still waits for before its first checkpoint; None: nothing.
 
-        Raises:
-            FlinkError: it has failed, or will not get there.
+        It raises `FlinkError` when the job has failed, or will not get there.
         """
-        if job_id not in self._asked and self._rest.is_running(job_id):
-            # The first checkpoint is the proof that every sink works: no need to wait an interval for it.
-            self._rest.trigger_checkpoint(job_id)
-            self._asked.add(job_id)
+        is_asked = False
+
+        def progress() -> str | None:
+            nonlocal is_asked
+            if not is_asked and self._rest.is_running(job_id):
+                # The first checkpoint is the proof that every sink works: no need to wait an interval for it.
+                self._rest.trigger_checkpoint(job_id)
+                is_asked = True
+            return self._progress(job_id)
+
+        return progress
+
+    def _progress(self, job_id: str) -> str | None:
         state = self._rest.job(job_id).state
         if state == _INITIALIZING:
             return "restoring the state"

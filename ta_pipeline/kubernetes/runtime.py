@@ -50,6 +50,7 @@ from ta_pipeline.kubernetes.status import (
     behind,
     deployment_progress,
     parse_deployment,
+    unseen,
 )
 from ta_pipeline.kubernetes.suspending import UpgradeMode, end, give_up, suspend
 from ta_pipeline.retained import newest_checkpoint, newest_savepoint, written_at_ms
@@ -65,6 +66,8 @@ SUBMITTED_SECONDS = 20.0
 """A job that the operator has started is known to every part of the REST API by then."""
 UNSEEN_SECONDS = 10.0
 """An operator that was about to start a job for the first time has written that down by then."""
+SEEN_SECONDS = 60.0
+"""So often the operator looks at a job by default: one that runs it has seen RUNNING by then."""
 # Of a job that could not be stopped with a savepoint, the operator names the last checkpoint.
 _CHECKPOINT = "/chk-"
 
@@ -78,6 +81,7 @@ class Waits:
     savepoint: float = SAVEPOINT_SECONDS
     poll: float = POLL_SECONDS
     unseen: float = UNSEEN_SECONDS
+    seen: float = SEEN_SECONDS
 
 
 class KubernetesRuntime:
@@ -217,7 +221,7 @@ class KubernetesRuntime:
             KubernetesError: the operator, or a pod, says that it will not come; or it did not in time.
             FlinkError: the job has failed.
         """
-        known = time.monotonic()
+        known, checkpoint = time.monotonic(), self._watch.until_checkpoint(job_id)
 
         def progress() -> str | None:
             nonlocal known
@@ -228,14 +232,15 @@ class KubernetesRuntime:
                     raise KubernetesError(f"the operator refuses generation {view.generation}: {view.error}")
                 return text
             try:
-                text = self._watch.progress(job_id)
+                text = checkpoint()
                 known = time.monotonic()
             except FlinkNotFoundError as error:
                 # READY is told some seconds before the job is in all answers.
                 if time.monotonic() - known > SUBMITTED_SECONDS:
                     raise
                 return str(error)
-            return text
+            # The operator stops with a savepoint only what it has seen RUNNING itself.
+            return text or unseen(view)
 
         self._resource.wait(progress, timeout_seconds or self._waits.deploy, report)
         if self._resource.existing().wanted_mode == "stateless":
@@ -302,6 +307,7 @@ class KubernetesRuntime:
         if not view.is_suspended:
             if view.wanted != SUSPENDED:
                 self._one()
+                self._resource.wait(lambda: unseen(self._resource.existing()), self._waits.seen)
             view = self.suspend("savepoint")
         path = view.savepoint_at_stop
         if path is None:

@@ -267,6 +267,13 @@ def suspension_progress(view: OperatorView) -> str | None:
     return f"the job is {view.job_state}, the operator is at it: {view.reconciliation}{_why(view)}"
 
 
+def unseen(view: OperatorView) -> str | None:
+    """What is said of a job that the operator has not seen RUNNING, whatever Flink says; None: it has. Pure."""
+    if view.is_job_known and view.job_state == "RUNNING":
+        return None
+    return f"the operator has not seen the job RUNNING, but {view.state}{_why(view)}"
+
+
 def behind(view: OperatorView) -> str:
     """What is said of a status that is older than what was asked for."""
     if view.observed is None:

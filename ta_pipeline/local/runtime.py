@@ -268,11 +268,11 @@ class LocalRuntime:
             FlinkError: it is not within the time this runtime allows; the message has the exception from Flink.
         """
         started, told, known = time.monotonic(), "", time.monotonic()
-        patience = timeout_seconds or self._timeout_seconds
+        patience, progress = timeout_seconds or self._timeout_seconds, self._watch.until_checkpoint(job_id)
         while True:
             is_late = time.monotonic() - started > patience
             try:
-                text = self._watch.progress(job_id)
+                text = progress()
                 known = time.monotonic()
             except FlinkNoAnswerError as error:
                 # The job does its work without anybody watching.

@@ -23,7 +23,7 @@ from tests.k8s.crds import crd, of_a_newer_operator
 from tests.k8s.jobmanager import PlayedJobManager
 from tests.k8s.operator import PlayedOperator
 
-PATIENCE = Waits(deploy=20.0, stop=8.0, savepoint=8.0, poll=0.1, unseen=1.0)
+PATIENCE = Waits(deploy=20.0, stop=8.0, savepoint=8.0, poll=0.1, unseen=1.0, seen=2.0)
 IMAGE = "registry.invalid/ta:1"
 PLATFORM_RULES = [
     {

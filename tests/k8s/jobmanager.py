@@ -58,8 +58,8 @@ class PlayedJobManager:
         self.jobs[job_id].exception = self.exception
 
     def end(self, job_id: str, state: str) -> None:
-        """The job ends."""
-        if job_id in self.jobs:
+        """The job ends, unless it has."""
+        if job_id in self.jobs and self.jobs[job_id].ended_ms < 0:
             self.jobs[job_id].state = state
             self.jobs[job_id].ended_ms = int(time.time() * 1_000)
 

@@ -84,6 +84,14 @@ class PlayedOperator:
                 self._stop.set()
                 work.result()
 
+    def await_seen(self, lifecycle: str, job_manager: str, seconds: float = 10.0) -> None:
+        """Return when it has written these two, as the last or before."""
+        deadline = time.monotonic() + seconds
+        while (lifecycle, job_manager) not in self.seen:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{lifecycle}, {job_manager} was not written, but {self.seen}")
+            time.sleep(TICK_SECONDS)
+
     def _run(self) -> None:
         while not self._stop.wait(TICK_SECONDS):
             for kind, step in ((FLINK_DEPLOYMENT, self._step), (FLINK_STATE_SNAPSHOT, self._snapshot)):
@@ -110,13 +118,13 @@ class PlayedOperator:
         reconciliation = status.setdefault("reconciliationStatus", {})
         recorded = _recorded(reconciliation)
         if recorded is None:
-            return spec["job"].get("state") != "suspended" and (self._refused(status) or self._begin(found, status))
+            return spec["job"].get("state") != "suspended" and self._begin(found, status)
         if reconciliation["state"] == "UPGRADING":
             return self._deploy(found, status, recorded["job"]["upgradeMode"])
         if found["metadata"]["generation"] != status.get("observedGeneration"):
             change = _change(recorded, spec)
             if change is not None:
-                return self._refused(status) or self._carry_out(found, status, recorded, change)
+                return self._carry_out(found, status, recorded, change)
             status["observedGeneration"] = found["metadata"]["generation"]
             return True
         if recorded["job"]["state"] == "suspended":
@@ -125,6 +133,8 @@ class PlayedOperator:
 
     def _begin(self, found: Mapping[str, Any], status: dict[str, Any]) -> bool:
         """Write down what is about to be deployed for the first time."""
+        if self.script.refuses:
+            return self._refuse(status)
         spec, job = found["spec"], status["jobStatus"]
         _set_job_id(job, spec)
         if path := spec["job"].get("initialSavepointPath"):
@@ -132,20 +142,19 @@ class PlayedOperator:
         self._record(found, status, "suspended", "savepoint" if path else "stateless", "UPGRADING")
         return True
 
-    def _refused(self, status: dict[str, Any]) -> bool:
-        """Not valid: the operator says so once, and goes on with the spec before."""
-        if not self.script.refuses:
-            return False
+    def _refuse(self, status: dict[str, Any]) -> bool:
+        """Not valid: the operator says so, and leaves what it has carried out before."""
         error = _error(f"{_EXCEPTIONS}.ValidationException", self.script.refuses)
-        if status.get("error") == error:
-            return False
+        is_new = status.get("error") != error
         status["error"] = error
-        return True
+        return is_new
 
     def _carry_out(
         self, found: Mapping[str, Any], status: dict[str, Any], recorded: Mapping[str, Any], change: str
     ) -> bool:
         spec, job = found["spec"], status["jobStatus"]
+        if self.script.refuses:
+            return self._refuse(status)
         if change == "redeploy":
             self.job_manager.end(job["jobId"], "CANCELED")
             job["upgradeSavepointPath"] = spec["job"]["initialSavepointPath"]

@@ -13,7 +13,7 @@ from tests.k8s.jobmanager import PlayedJobManager
 from tests.k8s.operator import TICK_SECONDS, PlayedOperator
 
 FIRST, SECOND = "1" * 32, "2" * 32
-SHORT = Waits(deploy=2.0, stop=2.0, savepoint=2.0, poll=0.1, unseen=0.5)
+SHORT = Waits(deploy=2.0, stop=2.0, savepoint=2.0, poll=0.1, unseen=0.5, seen=2.0)
 
 
 def wanted(namespace: Namespace) -> str:

@@ -51,7 +51,7 @@ def test_nothing_is_forced(
     with pytest.raises(OwnedError, match="argocd-controller"):
         runtime.rollback("s3a://b/savepoint-1-1")
     assert namespace.deployment()["spec"]["image"] == kept["spec"]["image"]
-    assert operator.seen[-1] == ("STABLE", "READY")
+    operator.await_seen("STABLE", "READY")
 
 
 def test_what_the_repository_leaves_to_others_is_ours_to_change(
@@ -64,7 +64,7 @@ def test_what_the_repository_leaves_to_others_is_ours_to_change(
     assert found["spec"]["image"] == kept["spec"]["image"]
     assert found["spec"]["podTemplate"] == kept["spec"]["podTemplate"]
     runtime.resume()
-    assert operator.seen[-1] == ("STABLE", "READY")
+    operator.await_seen("STABLE", "READY")
 
 
 def test_what_a_person_has_changed_by_hand_is_not_changed_back_silently(

@@ -27,7 +27,7 @@ def test_a_first_deployment_runs_with_a_checkpoint(
     found = runtime.deploy(job_id=FIRST, report=told.append)
     assert (found.job_id, found.name, found.restored_from) == (FIRST, "torghut-ta", None)
     assert [state for state, _ in operator.seen][:1] == ["UPGRADING"]
-    assert ("STABLE", "READY") in operator.seen
+    operator.await_seen("STABLE", "READY")
     assert any("the JobManager is" in text for text in told), told
     (status,) = runtime.status()
     assert (status.job_id, status.state, status.checkpoints_completed) == (FIRST, "RUNNING", 1)
@@ -166,7 +166,7 @@ def test_an_api_server_that_restarts_in_the_middle_of_a_rollout_is_waited_for(
 def test_an_api_server_that_stays_away_leaves_it_unknown_and_not_failed(
     runtime_of: Runtimes, namespace: Namespace
 ) -> None:
-    runtime = runtime_of(Waits(deploy=1.0, stop=1.0, savepoint=1.0, poll=0.1))
+    runtime = runtime_of(Waits(deploy=1.0, stop=1.0, savepoint=1.0, poll=0.1, seen=1.0))
     runtime.deploy(job_id=FIRST)
     namespace.cluster.stop_api_server()
     try:

@@ -55,7 +55,7 @@ def test_where_they_are_not_a_nonce_asks_for_one(
     assert status["location"] == second
     assert namespace.deployment()["spec"]["job"]["savepointTriggerNonce"] == status["triggerNonce"]
     assert [one.state for one in runtime.status()] == ["RUNNING"]
-    assert operator.seen[-1] == ("STABLE", "READY")
+    operator.await_seen("STABLE", "READY")
 
 
 def test_a_snapshot_that_fails_says_why(runtime: KubernetesRuntime, operator: PlayedOperator) -> None:

@@ -16,6 +16,7 @@ from ta_pipeline.kubernetes.status import (
     parse_deployment,
     readable_error,
     suspension_progress,
+    unseen,
 )
 from tests.operator_statuses import JOB_ID, OTHER_ID, SAVEPOINT, deployment
 
@@ -111,6 +112,11 @@ def test_an_operator_in_between_is_waited_for(reconciliation: str) -> None:
 def test_a_job_manager_that_starts_is_waited_for(job_manager: str) -> None:
     view = deployment(job_manager=job_manager, lifecycle="DEPLOYED", state="RECONCILING")
     assert deployment_progress(view, JOB_ID) == f"the JobManager is {job_manager}"
+
+
+def test_a_job_that_runs_and_that_the_operator_has_not_seen_is_not_stopped_with_a_savepoint() -> None:
+    assert unseen(deployment()) is None
+    assert "has not seen the job RUNNING, but RECONCILING" in str(unseen(deployment(state="RECONCILING")))
 
 
 def test_an_image_that_cannot_be_pulled_fails_at_once_and_says_so() -> None:
