@@ -11,7 +11,8 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -48,14 +49,27 @@ class PlayedJobManager:
     exception: str = ""
     url: str = ""
 
-    def submit(self, job_id: str, name: str, restored_from: str | None) -> None:
+    def submit(self, job_id: str, deployment: Mapping[str, Any], restored_from: str | None) -> None:
         """A JobManager is being started for a job."""
-        self.jobs[job_id] = PlayedJob(name, restored_from)
+        self.jobs[job_id] = PlayedJob(deployment["metadata"]["name"], restored_from)
+
+    def is_up(self, job_id: str) -> bool:
+        """It answers as soon as it is asked for."""
+        return job_id in self.jobs
 
     def run(self, job_id: str) -> None:
         """It answers."""
         self.jobs[job_id].state = self.first_state
         self.jobs[job_id].exception = self.exception
+
+    def savepoint(self, job_id: str, directory: str) -> str:
+        """Taken at once."""
+        return f"{directory}/savepoint-{job_id[:6]}-{uuid.uuid4().hex[:12]}"
+
+    def stop(self, job_id: str, directory: str) -> str:
+        """Stopped at once."""
+        self.end(job_id, "FINISHED")
+        return self.savepoint(job_id, directory)
 
     def end(self, job_id: str, state: str) -> None:
         """The job ends, unless it has."""

@@ -17,19 +17,43 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from kubernetes.client import ApiClient, ApiException
 from urllib3.exceptions import HTTPError
 
 from ta_pipeline.kubernetes.client import FLINK_DEPLOYMENT, FLINK_STATE_SNAPSHOT, Kind
-from tests.k8s.jobmanager import PlayedJobManager
 
 TICK_SECONDS = 0.05
 JOB_ID = "$internal.pipeline.job-id"
-SAVEPOINTS = "s3a://flink-checkpoints/torghut/technical-analysis/savepoints"
+SAVEPOINTS = "execution.checkpointing.savepoint-dir"
 _IGNORED = ("upgradeMode", "savepointTriggerNonce", "initialSavepointPath", "allowNonRestoredState", "state")
 _EXCEPTIONS = "org.apache.flink.kubernetes.operator.exception"
+
+
+class Cluster(Protocol):
+    """The Flink clusters that the operator would make of FlinkDeployments."""
+
+    def submit(self, job_id: str, deployment: Mapping[str, Any], restored_from: str | None) -> None:
+        """Start a cluster for a job."""
+
+    def is_up(self, job_id: str) -> bool:
+        """Whether its JobManager answers."""
+
+    def run(self, job_id: str) -> None:
+        """It was seen to answer."""
+
+    def state(self, job_id: str) -> str | None:
+        """Flink's word; None: not known yet."""
+
+    def savepoint(self, job_id: str, directory: str) -> str:
+        """Take one; its path."""
+
+    def stop(self, job_id: str, directory: str) -> str:
+        """Stop with a savepoint; its path."""
+
+    def end(self, job_id: str, state: str) -> None:
+        """End the job, and the cluster; fine when it has ended."""
 
 
 @dataclass
@@ -38,6 +62,7 @@ class Script:
 
     Attributes:
         pods: `start`: they come up; `image`: the image cannot be pulled; `crash`: the JobManager ends at once.
+        unpullable: the one image that cannot be pulled, whatever `pods` says; empty: none.
         savepoint: `taken`, `fails`, or `last-state`: the job was not healthy, so the operator fell back.
         path_style: `status`: where a stop's savepoint is written: `upgradeSavepointPath`, or `savepointInfo`.
         blind_after: of generations above this one the operator takes no note; None: of all it does.
@@ -46,6 +71,7 @@ class Script:
     """
 
     pods: str = "start"
+    unpullable: str = ""
     savepoint: str = "taken"
     path_style: str = "upgradeSavepointPath"
     blind_after: int | None = None
@@ -60,14 +86,14 @@ class PlayedOperator:
     Attributes:
         client: the official client as an administrator.
         namespace: the one.
-        job_manager: where the jobs it starts are to be asked about.
+        flink: what it drives.
         script: see there; may be changed while it runs.
         seen: every `lifecycleState` and `jobManagerDeploymentStatus` it has written, in their order.
     """
 
     client: ApiClient
     namespace: str
-    job_manager: PlayedJobManager
+    flink: Cluster
     script: Script = field(default_factory=Script)
     seen: list[tuple[str, str]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -129,7 +155,7 @@ class PlayedOperator:
             return True
         if recorded["job"]["state"] == "suspended":
             return False
-        return self._observe(name, status, reconciliation) or self._nonce(spec, status, recorded)
+        return self._observe(name, self._pods(recorded), status, reconciliation) or self._nonce(spec, status, recorded)
 
     def _begin(self, found: Mapping[str, Any], status: dict[str, Any]) -> bool:
         """Write down what is about to be deployed for the first time."""
@@ -156,7 +182,7 @@ class PlayedOperator:
         if self.script.refuses:
             return self._refuse(status)
         if change == "redeploy":
-            self.job_manager.end(job["jobId"], "CANCELED")
+            self.flink.end(job["jobId"], "CANCELED")
             job["upgradeSavepointPath"] = spec["job"]["initialSavepointPath"]
             self._record(found, status, "suspended", "savepoint", "UPGRADING")
             status["jobManagerDeploymentStatus"] = "MISSING"
@@ -194,7 +220,7 @@ class PlayedOperator:
             )  # fmt: skip
             return None
         if mode == "savepoint":
-            path = f"{SAVEPOINTS}/savepoint-{job['jobId'][:6]}-{uuid.uuid4().hex[:12]}"
+            path = self.flink.stop(job["jobId"], found["spec"]["flinkConfiguration"][SAVEPOINTS])
             if self.script.path_style == "upgradeSavepointPath":
                 job["upgradeSavepointPath"] = path
             else:
@@ -203,7 +229,7 @@ class PlayedOperator:
                     "location": path, "timeStamp": int(time.time() * 1_000), "triggerType": "UPGRADE",
                     "formatType": "CANONICAL",
                 }}  # fmt: skip
-        self.job_manager.end(job["jobId"], "FINISHED")
+        self.flink.end(job["jobId"], "CANCELED")
         job["state"] = "FINISHED"
         status["jobManagerDeploymentStatus"] = "MISSING"
         return mode
@@ -217,23 +243,29 @@ class PlayedOperator:
         job["state"] = "RECONCILING"
         status["jobManagerDeploymentStatus"] = "DEPLOYING"
         restored = None if mode == "stateless" else job.get("upgradeSavepointPath") or _location(job)
-        self.job_manager.submit(job["jobId"], found["metadata"]["name"], restored)
+        if self._pods(spec) == "start":
+            self.flink.submit(job["jobId"], found, restored)
         self._record(found, status, "running", spec["job"]["upgradeMode"], "DEPLOYED")
         return True
 
-    def _observe(self, name: str, status: dict[str, Any], reconciliation: dict[str, Any]) -> bool:
+    def _pods(self, spec: Mapping[str, Any]) -> str:
+        return "image" if spec["image"] == self.script.unpullable else self.script.pods
+
+    def _observe(self, name: str, pods: str, status: dict[str, Any], reconciliation: dict[str, Any]) -> bool:
         """What the cluster has come to."""
         manager, job = status.get("jobManagerDeploymentStatus"), status["jobStatus"]
         if manager == "DEPLOYING":
-            if self.script.pods != "start":
-                return self._pods_fail(name, status)
+            if pods != "start":
+                return self._pods_fail(name, pods, status)
+            if not self.flink.is_up(job["jobId"]):
+                return False
             status["jobManagerDeploymentStatus"] = "DEPLOYED_NOT_READY"
             return True
         if manager == "DEPLOYED_NOT_READY":
             status["jobManagerDeploymentStatus"] = "READY"
-            self.job_manager.run(job["jobId"])
+            self.flink.run(job["jobId"])
             return True
-        told = self.job_manager.state(job["jobId"])
+        told = self.flink.state(job["jobId"])
         if manager == "READY" and told is not None and told != job.get("state"):
             job["state"] = told
             job["startTime"] = str(int(time.time() * 1_000))
@@ -243,11 +275,11 @@ class PlayedOperator:
             return True
         return False
 
-    def _pods_fail(self, name: str, status: dict[str, Any]) -> bool:
+    def _pods_fail(self, name: str, pods: str, status: dict[str, Any]) -> bool:
         reason, message = {
             "image": ("ImagePullBackOff", 'Back-off pulling image "registry.invalid/ta:2"'),
             "crash": ("CrashLoopBackOff", "back-off 40s restarting failed container"),
-        }[self.script.pods]
+        }[pods]
         self._pod(name, reason, message)
         status["jobManagerDeploymentStatus"] = "ERROR"
         status["jobStatus"]["state"] = "RECONCILING"
@@ -271,7 +303,8 @@ class PlayedOperator:
         if self.script.savepoint == "fails":
             return True
         info["lastSavepoint"] = {
-            "location": f"{SAVEPOINTS}/savepoint-{job['jobId'][:6]}-{uuid.uuid4().hex[:12]}", "triggerNonce": nonce,
+            "location": self.flink.savepoint(job["jobId"], spec["flinkConfiguration"][SAVEPOINTS]),
+            "triggerNonce": nonce,
             "timeStamp": int(time.time() * 1_000), "triggerType": "MANUAL", "formatType": "CANONICAL",
         }  # fmt: skip
         return True
@@ -285,8 +318,14 @@ class PlayedOperator:
             error = _error("java.io.IOException", "No space left on device")
             self._write(FLINK_STATE_SNAPSHOT, found, {"state": "FAILED", "failures": 1, "error": error})
         elif state == "IN_PROGRESS":
-            path = f"{found['spec']['savepoint']['path']}/savepoint-{uuid.uuid4().hex[:6]}-{uuid.uuid4().hex[:12]}"
+            path = self.flink.savepoint(self._job_of(found), found["spec"]["savepoint"]["path"])
             self._write(FLINK_STATE_SNAPSHOT, found, {"state": "COMPLETED", "path": path})
+
+    def _job_of(self, found: Mapping[str, Any]) -> str:
+        name = found["spec"]["jobReference"]["name"]
+        (deployment,) = [one for one in self._list(FLINK_DEPLOYMENT) if one["metadata"]["name"] == name]
+        job_id: str = deployment["status"]["jobStatus"]["jobId"]
+        return job_id
 
     def _record(
         self, found: Mapping[str, Any], status: dict[str, Any], state: str, mode: str, reconciliation: str

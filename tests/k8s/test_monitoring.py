@@ -11,7 +11,6 @@ from ta_pipeline.monitoring.snapshot import StatusSnapshot, Unreachable, take_sn
 from ta_pipeline.platform import Platform
 from tests.k8s.conftest import Namespace, settings_of
 from tests.k8s.jobmanager import PlayedJobManager
-from tests.k8s.operator import PlayedOperator
 from tests.status import NOW_MS
 
 NOWHERE = {
@@ -36,8 +35,9 @@ def test_of_a_job_that_was_stopped_no_job_manager_is_missed(
     assert found == FlinkStatus((), None, None)
 
 
-def test_without_an_api_server_it_is_not_known(namespace: Namespace, operator: PlayedOperator) -> None:
+@pytest.mark.usefixtures("operator")
+def test_what_may_not_be_asked_is_not_known(namespace: Namespace, job_manager: PlayedJobManager) -> None:
     nowhere = {"flink_rest_url": "http://127.0.0.1:9", "k8s_namespace": "elsewhere"}
-    found = snapshot(namespace, operator.job_manager, **nowhere).flink
+    found = snapshot(namespace, job_manager, **nowhere).flink
     assert isinstance(found, Unreachable)
     assert "is not known" in found.reason

@@ -155,7 +155,7 @@ def test_an_api_server_that_restarts_in_the_middle_of_a_rollout_is_waited_for(
     told: list[str] = []
     runtime = runtime_of(Waits(deploy=60.0, stop=60.0, savepoint=60.0, poll=0.1))
     operator.script.blind_after = 0
-    with restarted(namespace, after=lambda: bool(told)):
+    with restarted(namespace, after=lambda: any("has not taken note" in text for text in told)):
         release_when(lambda: any("does not answer" in text for text in told), operator)
         found = runtime.deploy(job_id=FIRST, report=told.append)
     assert found.job_id == FIRST
