@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import warnings
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ import pytest
 from ta_pipeline.kubernetes.manifests import flink_deployment, render
 from ta_pipeline.local.flink import _NO_ENVIRONMENT_IN_THE_LOG, NO_WORKER_SERVER, _configuration, distribution
 from ta_pipeline.local.flink_logging import JOB_TEMPLATE, LOG4J
+from ta_pipeline.local.jars import ensure_jars
 from ta_pipeline.local.java import java_home
 from ta_pipeline.local.settings import REPOSITORY, load_local_settings
 from ta_pipeline.settings import text_of
@@ -114,6 +116,37 @@ def test_every_key_of_s3_is_there_but_for_the_secret_ones(overlay: str, name: st
         assert variables[ours]["valueFrom"] == variables[amazons]["valueFrom"]
 
 
+def test_every_option_is_one_that_flink_knows() -> None:
+    """A name that Flink does not know is passed over in silence: its classes have the ones that it does."""
+    local = load_local_settings()
+    ensure_jars(local.jars_dir)
+    (s3,) = (local.jars_dir / "flink-plugins" / "s3-fs-hadoop").glob("*.jar")
+    jars = [
+        *(distribution() / "lib").glob("flink-dist-*.jar"),
+        *(distribution() / "opt").glob("flink-python-*.jar"),
+        s3,
+    ]
+    wanted = {key for overlay, name in jobs() for key in flink(name, overlay)["flinkConfiguration"]}
+    found = {key for jar in jars for key in constants(jar, wanted)}
+    # Of the operator, and of a reporter that is named by the middle of its options.
+    assert wanted - found == {
+        "kubernetes.operator.deployment.rollback.enabled", "kubernetes.operator.snapshot.resource.enabled",
+        "kubernetes.operator.job.upgrade.last-state-fallback.enabled",
+        "metrics.reporter.prom.factory.class", "metrics.reporter.prom.port",
+    }  # fmt: skip
+
+
+def constants(jar: Path, wanted: set[str]) -> set[str]:
+    """Those of the texts that a jar's classes of options have among their constants (JVM specification, 4.4.7)."""
+    found: set[str] = set()
+    with zipfile.ZipFile(jar) as opened:
+        for name in opened.namelist():
+            if name.endswith(("Options.class", "Constants.class")):
+                code = opened.read(name)
+                found |= {one for one in wanted - found if b"\x01" + len(one).to_bytes(2) + one.encode() in code}
+    return found
+
+
 @pytest.mark.parametrize(("overlay", "name"), jobs())
 def test_state_of_the_deployment_lies_in_folders_of_its_own(overlay: str, name: str) -> None:
     found = flink(name, overlay)["flinkConfiguration"]
@@ -182,7 +215,8 @@ def test_flink_logs_one_json_object_a_line_with_it(tmp_path: Path) -> None:
     (conf / "config.yaml").write_text("parallelism.default: 1\n", encoding="utf-8")
     command = [
         str(java_home() / "bin" / "java"), "-Xmx128m", "-XX:TieredStopAtLevel=1",
-        f"-Dlog4j.configurationFile={file.as_uri()}", "-cp", f"{distribution() / 'lib'}/*", "org.apache.flink.client.cli.CliFrontend", "--version",
+        f"-Dlog4j.configurationFile={file.as_uri()}", "-cp",
+        f"{distribution() / 'lib'}/*", "org.apache.flink.client.cli.CliFrontend", "--version",
     ]  # fmt: skip
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=120,
