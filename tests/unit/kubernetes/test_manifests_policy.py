@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from ta_pipeline.errors import SettingsError
 from ta_pipeline.kubernetes.manifests import overlays, render, settings_of
 from ta_pipeline.kubernetes.yaml import as_yaml
+from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.settings import Settings, load_settings, variable_of
 from tests.manifests import MAIN_CONTAINER, Pods, environment_of, of_kind, pods_of, settings
 
@@ -331,6 +332,24 @@ def test_each_pod_is_given_the_secrets_of_the_table_and_no_others(overlay: str) 
     found = {pods.component: secrets_of(pods) for pods in pods_of(render(overlay))}
     assert found == {name: BY_COMPONENT[name] for name in found}
     assert len(found) >= 4
+
+
+def test_the_guide_names_every_secret_with_its_keys() -> None:
+    named: set[tuple[str, str]] = set()
+    for overlay in overlays():
+        for pods in pods_of(render(overlay)):
+            for volume in pods.spec["volumes"]:
+                items = volume.get("secret", {}).get("items", ())
+                named |= {(volume["secret"]["secretName"], item["key"]) for item in items}
+            sources = [one.get("valueFrom") for one in pods.containers() for one in environment_of(one).values()]
+            named |= {(one["secretKeyRef"]["name"], one["secretKeyRef"]["key"]) for one in sources if one}
+    guide = (REPOSITORY / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    table = guide.partition("| secret in `torghut` |")[2].partition("\n\n")[0]
+    rows = [re.findall(r"`([^`]+)`", row) for row in table.splitlines()[2:]]
+    told = {(name, key) for name, *keys in rows for key in keys}
+    assert {one for one in named if one[0] != "torghut-ta-s3"} == told
+    assert ("torghut-ta-s3", "accesskey") in named
+    assert "`torghut-ta-s3` (`accesskey`, `secretkey`)" in guide
 
 
 @pytest.mark.parametrize("overlay", overlays())
