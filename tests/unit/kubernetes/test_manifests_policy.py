@@ -33,18 +33,18 @@ ACCESS: dict[str, dict[tuple[str, str], set[str]]] = {
     },
     # dagster-k8s: a Job for each run, and what its failure says.
     "torghut-ta-dagster": {
-        ("batch", "jobs"): {"get", "list", "create", "delete"},
+        ("batch", "jobs"): {"list", "create", "delete"},
         ("batch", "jobs/status"): {"get"},
         ("", "pods"): {"get", "list"},
-        ("", "events"): {"get", "list"},
+        ("", "events"): {"list"},
         ("", "pods/log"): {"get"},
     },
     # The runtime of ta_pipeline/kubernetes.
     "torghut-ta-platform": {
-        ("flink.apache.org", "flinkdeployments"): {*_READ_ONLY, "create", "patch", "delete"},
-        ("flink.apache.org", "flinkstatesnapshots"): {*_READ_ONLY, "create", "delete"},
-        ("", "pods"): {"get", "list"},
-        ("", "events"): {"get", "list"},
+        ("flink.apache.org", "flinkdeployments"): {"get", "create", "patch", "delete"},
+        ("flink.apache.org", "flinkstatesnapshots"): {"get", "create"},
+        ("", "pods"): {"list"},
+        ("", "events"): {"list"},
     },
 }
 """Roles: what they allow on what, and no more."""
