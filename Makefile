@@ -6,7 +6,12 @@ STAMP  := $(VENV)/.installed
 # Where it is allowed, faults have a network and mounts of their own; where not, the report says what was left out.
 NAMESPACES = $(shell unshare --map-root-user --net --mount ip link show lo >/dev/null 2>&1 && echo "FAULTS_IN_A_NAMESPACE=1 unshare --map-root-user --net --mount")
 
-.PHONY: help setup demo ui test test-kills test-faults test-k8s check lint audit bench up down clean
+# Images for Kubernetes (docs/kubernetes.md): the names that the overlays in k8s/ have.
+IMAGE       ?= lab/torghut-ta
+TAG         ?= 0.1.0
+FLINK_IMAGE ?= flink:2.2.1-scala_2.12-java17
+
+.PHONY: help setup demo ui test test-kills test-faults test-k8s check lint audit bench image up down clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +64,11 @@ check: lint test  ## Format, lint, types, layers, tests.
 
 bench: setup  ## Measure; the report goes to docs/benchmarks/.
 	$(BIN)/ta bench $(addprefix --day ,$(wildcard $(addprefix $(or $(TA_SHARED_DATA),../shared/data)/xxx_20180102_,trades.jsonl.gz quotes.jsonl.gz)))
+
+image:  ## Build the images for Kubernetes, linux/amd64; needs Docker with buildx. IMAGE, TAG, FLINK_IMAGE.
+	@docker buildx version >/dev/null 2>&1 || { echo 'Docker with buildx is needed for images: put `docker` on PATH'; exit 1; }
+	docker buildx build --platform linux/amd64 --file k8s/image/Dockerfile --build-arg FLINK_IMAGE=$(FLINK_IMAGE) --target job --tag $(IMAGE):$(TAG) .
+	docker buildx build --platform linux/amd64 --file k8s/image/Dockerfile --build-arg FLINK_IMAGE=$(FLINK_IMAGE) --target platform --tag $(IMAGE)-platform:$(TAG) .
 
 up down: setup  ## Start or stop the local stack.
 	$(BIN)/ta $@

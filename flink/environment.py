@@ -13,6 +13,20 @@ def create_environment(
     settings: Settings, *, bounded: bool, rest_port: int | None = None
 ) -> tuple[StreamExecutionEnvironment, StreamTableEnvironment]:
     """A streaming environment in thread mode; `bounded` runs take no checkpoints and a watermark per record."""
+    options = options_of(settings, bounded=bounded)
+    if rest_port is not None:
+        options |= {"rest.address": "127.0.0.1", "rest.bind-address": "127.0.0.1", "rest.bind-port": str(rest_port)}
+    configuration = Configuration()
+    for key, value in options.items():
+        configuration.set_string(key, value)
+    environment = StreamExecutionEnvironment.get_execution_environment(configuration)
+    # What runs says how it was set: REST shows it, and the platform compares it with what was declared.
+    environment.get_config().set_global_job_parameters(settings.public())
+    return environment, StreamTableEnvironment.create(environment)
+
+
+def options_of(settings: Settings, *, bounded: bool) -> dict[str, str]:
+    """What the job sets itself; of `create_environment`, but for its ports."""
     options = {
         "pipeline.name": settings.k8s_deployment,
         "pipeline.object-reuse": "true",
@@ -26,20 +40,10 @@ def create_environment(
         "pipeline.auto-watermark-interval": "0 ms" if bounded else f"{watermark_interval_ms(settings)} ms",
         "execution.buffer-timeout.interval": "10 ms",
     }
-    if rest_port is not None:
-        options |= {"rest.address": "127.0.0.1", "rest.bind-address": "127.0.0.1", "rest.bind-port": str(rest_port)}
     if bounded:
         # It runs in its client's own process, whose blob server would listen on every interface.
-        options |= {"jobmanager.bind-host": "127.0.0.1", "taskmanager.bind-host": "127.0.0.1"}
-    if not bounded:
-        options |= _checkpoints(settings) | _restarts(settings)
-    configuration = Configuration()
-    for key, value in options.items():
-        configuration.set_string(key, value)
-    environment = StreamExecutionEnvironment.get_execution_environment(configuration)
-    # What runs says how it was set: REST shows it, and the platform compares it with what was declared.
-    environment.get_config().set_global_job_parameters(settings.public())
-    return environment, StreamTableEnvironment.create(environment)
+        return options | {"jobmanager.bind-host": "127.0.0.1", "taskmanager.bind-host": "127.0.0.1"}
+    return options | _checkpoints(settings) | _restarts(settings)
 
 
 def watermark_interval_ms(settings: Settings) -> int:

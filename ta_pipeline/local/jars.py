@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from ta_pipeline.errors import StackError
@@ -36,6 +37,25 @@ def ensure_jars(directory: Path) -> bool:
         resolved = _ensure_pom(directory)
         built = _ensure_job(directory)
     return resolved or built
+
+
+def ensure_resolved(pom: Path, directory: Path, folders: Sequence[str]) -> bool:
+    """Let Maven put what another `pom` asks for into `folders` of `directory` unless it is there; whether it had to.
+
+    Args:
+        pom: it fills the folders under its property `ta.directory`.
+        directory: nobody else's.
+        folders: what is there when it is done.
+
+    Raises:
+        StackError: Maven is missing or failed; the message ends with what it said.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stale = [directory / name for name in folders]
+        marker = directory / ".resolved.sha256"
+        return _ensure(marker, _checksum([pom]), pom, {"ta.directory": directory}, stale=stale)
 
 
 def _ensure_pom(directory: Path) -> bool:
