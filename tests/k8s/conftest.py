@@ -13,27 +13,24 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient, ApiException
 
-from ta_pipeline.kubernetes.client import FLINK_DEPLOYMENT, KubernetesApi
+from ta_pipeline.kubernetes.client import FLINK_DEPLOYMENT, FLINK_STATE_SNAPSHOT, KubernetesApi
 from ta_pipeline.kubernetes.manifests import flink_deployment, render
 from ta_pipeline.kubernetes.runtime import KubernetesRuntime, Waits
 from ta_pipeline.settings import Settings, load_settings
 from tests.k8s.binaries import DIRECTORY
 from tests.k8s.cluster import Cluster, running_cluster
-from tests.k8s.crds import crd, of_a_newer_operator
+from tests.k8s.crds import of_a_newer_operator
 from tests.k8s.jobmanager import PlayedJobManager
 from tests.k8s.operator import PlayedOperator
+from tests.kubernetes_schemas import crd_of
 
 PATIENCE = Waits(deploy=20.0, stop=8.0, savepoint=8.0, poll=0.1, unseen=1.0, seen=2.0)
 IMAGE = "registry.invalid/ta:1"
-PLATFORM_RULES = [
-    {
-        "apiGroups": ["flink.apache.org"],
-        "resources": ["flinkdeployments"],
-        "verbs": ["get", "create", "patch", "delete"],
-    },
-    {"apiGroups": ["flink.apache.org"], "resources": ["flinkstatesnapshots"], "verbs": ["get", "create"]},
-    {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["list"]},
-]
+(PLATFORM_RULES,) = (
+    one["rules"]
+    for one in render("dagster")
+    if one["kind"] == "Role" and one["metadata"]["name"] == "torghut-ta-platform"
+)
 """What whoever drives the runtime needs of the API server, and all of it."""
 
 
@@ -128,8 +125,8 @@ class Namespace:
 def cluster() -> Iterator[Cluster]:
     with running_cluster(DIRECTORY / f"cluster-{secrets.token_hex(3)}") as running:
         admin = Administrator(running.administrator())
-        admin.install(of_a_newer_operator(crd("flinkdeployments")))
-        admin.install(crd("flinkstatesnapshots"))
+        admin.install(of_a_newer_operator())
+        admin.install(crd_of(FLINK_STATE_SNAPSHOT.name))
         yield running
 
 

