@@ -90,13 +90,16 @@ class FlinkResource:
                 told = text
             time.sleep(self._poll_seconds)
 
-    def reasons(self) -> list[str]:
-        """What its pods and the events of the last hour say; that they cannot be read is said, too."""
+    def problems(self) -> list[str]:
+        """What keeps its pods from running; that they cannot be read is said, too."""
         try:
-            pods = self.api.find(POD, labels=f"app={self.name}")
+            return pod_problems(self.api.find(POD, labels=f"app={self.name}"))
         except KubernetesError as error:
             return [f"its pods are not known: {error}"]
-        return [*pod_problems(pods), *self.events([self.name, *(pod["metadata"]["name"] for pod in pods)])]
+
+    def reasons(self) -> list[str]:
+        """What its pods and the events of the last hour say; what Flink makes for it has names that begin with its."""
+        return [*self.problems(), *self.events((self.name,))]
 
     def events(self, names: Sequence[str], since: datetime | None = None) -> list[str]:
         """Warnings about objects of these names since a time; default: of the last hour."""

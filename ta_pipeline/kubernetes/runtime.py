@@ -470,10 +470,10 @@ class KubernetesRuntime:
     def _told(self, view: OperatorView, job_id: str, state: str) -> JobStatus:
         """What the operator tells of a job that Flink cannot be asked about."""
         age = age_seconds(view, datetime.now(UTC))
-        text = view.error if view.is_current else behind(view)
-        return JobStatus(
-            job_id, self.name, state, age, 0, 0, 0, None, None, explained(self._settings, text) if text else None
-        )
+        told = [view.error if view.is_current else behind(view)]
+        told += [] if view.is_reachable or view.wanted == SUSPENDED else self._resource.problems()
+        text = explained(self._settings, "; ".join(filter(None, told)))
+        return JobStatus(job_id, self.name, state, age, 0, 0, 0, None, None, text or None)
 
     def _written(self, path: str) -> SavedPoint:
         try:

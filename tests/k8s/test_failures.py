@@ -37,6 +37,18 @@ def test_an_image_that_cannot_be_pulled_is_told_by_the_operator_the_pod_and_the_
     assert runtime.status() == []
 
 
+def test_of_a_job_that_nobody_waits_for_the_status_says_what_keeps_it_from_running(
+    runtime: KubernetesRuntime, operator: PlayedOperator
+) -> None:
+    operator.script.pods = "crash"
+    runtime.start(None, FIRST)
+    operator.await_seen("DEPLOYED", "ERROR")
+    (status,) = runtime.status()
+    assert (status.job_id, status.state) == (FIRST, "RECONCILING")
+    assert "CrashLoopBackOff: [flink-main-container] back-off 40s" in str(status.exception)
+    assert "ended as Error with exit code 1: Could not find a file system for s3a" in str(status.exception)
+
+
 def test_a_job_manager_in_a_crash_loop_is_told_with_its_last_words(
     runtime: KubernetesRuntime, operator: PlayedOperator
 ) -> None:
