@@ -5,6 +5,7 @@ The operator tells a part of it, and late; a TaskManager's pod it does not look 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,8 @@ RECENT = timedelta(hours=1)
 """So long the API server keeps events by default."""
 MOST_EVENTS = 5
 _MESSAGE_CHARACTERS = 400
+# Replica set and pod of the JobManager, TaskManagers: and not what another FlinkDeployment, <name>-table, has.
+_MADE_FOR_IT = r"(-[a-z0-9]{8,10}(-[a-z0-9]{5})?|-taskmanager-\d+-\d+)?"
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 
 
@@ -25,20 +28,20 @@ def pod_problems(pods: Iterable[Mapping[str, Any]]) -> list[str]:
     return [line for pod in pods for line in _problems(pod)]
 
 
-def recent_events(events: Iterable[Mapping[str, Any]], names: Iterable[str], since: datetime) -> list[str]:
-    """Warnings about these objects since a time, the newest first; of those that say the same, one.
+def recent_events(events: Iterable[Mapping[str, Any]], name: str, since: datetime) -> list[str]:
+    """Warnings since a time about an object and what was made for it, the newest first; of those alike, one.
 
     Args:
         events: of the namespace.
-        names: of the FlinkDeployment and its pods; what Flink makes for them has names that begin so.
+        name: of the object; pods that are gone are known by it too.
         since: events have whole seconds.
     """
-    wanted = tuple(names)
+    wanted = re.compile(re.escape(name) + _MADE_FOR_IT)
     found = [
         (at, event)
         for event in events
         if event.get("type") == "Warning"
-        and str(event["involvedObject"].get("name", "")).startswith(wanted)
+        and wanted.fullmatch(str(event["involvedObject"].get("name", "")))
         and (at := event_time(event)) is not None
         and at >= since.replace(microsecond=0)
     ]

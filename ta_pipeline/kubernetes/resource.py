@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -98,13 +98,13 @@ class FlinkResource:
             return [f"its pods are not known: {error}"]
 
     def reasons(self) -> list[str]:
-        """What its pods and the events of the last hour say; what Flink makes for it has names that begin with its."""
-        return [*self.problems(), *self.events((self.name,))]
+        """What its pods and the events of the last hour say."""
+        return [*self.problems(), *self.events(self.name)]
 
-    def events(self, names: Sequence[str], since: datetime | None = None) -> list[str]:
-        """Warnings about objects of these names since a time; default: of the last hour."""
+    def events(self, name: str, since: datetime | None = None) -> list[str]:
+        """Warnings about an object of this namespace, and what was made for it; default: of the last hour."""
         try:
             events = self.api.find(EVENT, fields="type=Warning")
         except KubernetesError as error:
             return [f"its events are not known: {error}"]
-        return recent_events(events, names, since or datetime.now(UTC) - RECENT)
+        return recent_events(events, name, since or datetime.now(UTC) - RECENT)

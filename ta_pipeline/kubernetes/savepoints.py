@@ -120,7 +120,7 @@ def _by_snapshot(resource: FlinkResource, directory: str, seconds: float) -> str
     except NoAnswerError:
         raise
     except KubernetesError as error:
-        raise KubernetesError("; ".join([str(error), *resource.events((name,))])) from None
+        raise KubernetesError("; ".join([str(error), *resource.events(name)])) from None
     return path[0]
 
 
@@ -134,7 +134,7 @@ def _by_nonce(resource: FlinkResource, seconds: float) -> str:
         if view.uid != before.uid:
             raise KubernetesError(f"{resource} was deleted and made again meanwhile")
         if (taken := nonce_path(view, nonce)) is None:
-            for line in resource.events((resource.name,), since):
+            for line in resource.events(resource.name, since):
                 if _FAILED_EVENT in line:
                     raise KubernetesError(f"the savepoint of {resource.name} failed: {line}")
             return "the savepoint is being taken" if view.is_current else behind(view)

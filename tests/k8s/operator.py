@@ -348,7 +348,8 @@ class PlayedOperator:
 
     def _pod(self, name: str, reason: str, message: str) -> None:
         """What a node would have made of the JobManager: its pod, and the event."""
-        pods, pod = f"/api/v1/namespaces/{self.namespace}/pods", f"{name}-{uuid.uuid4().hex[:5]}"
+        pods, some = f"/api/v1/namespaces/{self.namespace}/pods", uuid.uuid4().hex
+        pod = f"{name}-{some[:9]}-{some[-5:]}"
         self._call("POST", pods, {
             "metadata": {"name": pod, "labels": {"app": name, "component": "jobmanager"}},
             "spec": {"containers": [{"name": "flink-main-container", "image": "registry.invalid/ta:2"}]},

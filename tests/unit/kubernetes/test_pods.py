@@ -72,7 +72,7 @@ def test_events_of_the_last_hour_are_told_the_newest_first_and_others_are_not() 
         event(2, message="of another", name="other"), event(2, message="fine", type="Normal"),
         event(5, message="of a pod", name="torghut-ta-taskmanager-1-1", count=7),
     ]  # fmt: skip
-    found = recent_events(events, ["torghut-ta"], NOW - RECENT)
+    found = recent_events(events, "torghut-ta", NOW - RECENT)
     assert found == [
         "14:59:00 Pod torghut-ta: Failed: the newest",
         "14:55:00 Pod torghut-ta-taskmanager-1-1: Failed: of a pod (x7)",
@@ -80,16 +80,31 @@ def test_events_of_the_last_hour_are_told_the_newest_first_and_others_are_not() 
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "is_ours"),
+    [
+        ("torghut-ta", True), ("torghut-ta-6c8d4f7b9", True), ("torghut-ta-6c8d4f7b9-x2x7q", True),
+        ("torghut-ta-taskmanager-1-12", True), ("torghut-ta-table", False), ("torghut-ta-table-6c8d4f7b9-x2x7q", False),
+        ("torghut-ta-table-taskmanager-1-1", False), ("torghut-ta-dagster-daemon-6c8d4f7b9-x2x7q", False),
+        ("other-torghut-ta", False),
+    ],
+)  # fmt: skip
+def test_events_of_what_was_made_for_a_job_are_its_own_and_those_of_its_neighbours_are_not(
+    name: str, is_ours: bool
+) -> None:
+    assert bool(recent_events([event(1, name=name)], "torghut-ta", NOW - RECENT)) == is_ours
+
+
 def test_events_that_say_the_same_are_told_once_and_five_at_most() -> None:
-    assert len(recent_events([event(number) for number in range(3)], ["torghut-ta"], NOW - RECENT)) == 1
+    assert len(recent_events([event(number) for number in range(3)], "torghut-ta", NOW - RECENT)) == 1
     many = [event(number, message=str(number)) for number in range(9)]
-    assert [line[-1] for line in recent_events(many, ["torghut-ta"], NOW - RECENT)] == list("01234")
+    assert [line[-1] for line in recent_events(many, "torghut-ta", NOW - RECENT)] == list("01234")
 
 
 def test_an_event_of_the_second_in_which_something_was_asked_for_counts() -> None:
-    assert len(recent_events([event(0)], ["torghut-ta"], NOW)) == 1
+    assert len(recent_events([event(0)], "torghut-ta", NOW)) == 1
 
 
 def test_an_event_of_the_newer_api_says_its_time_elsewhere() -> None:
     newer = {**event(0), "lastTimestamp": None, "eventTime": "2026-01-02T14:30:00.123456Z"}
-    assert recent_events([newer], ["torghut-ta"], NOW - RECENT)[0].startswith("14:30:00 ")
+    assert recent_events([newer], "torghut-ta", NOW - RECENT)[0].startswith("14:30:00 ")
