@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ta_pipeline.errors import SettingsError
-from ta_pipeline.kubernetes.deployment import image_problem, renamed, service_url
+from ta_pipeline.kubernetes.deployment import image_problem, renamed, rest_url
 from ta_pipeline.kubernetes.manifests import flink_deployment, render
 from ta_pipeline.local.releases import find_release, make_release
 from ta_pipeline.local.runtime import LocalRuntime, table_runtime
@@ -139,7 +139,7 @@ class Platform:
         if self.is_local:
             return table_runtime(self.settings, self.environment, self.local, self.code)
         name = f"{self.settings.k8s_deployment}-table"
-        url = service_url(name, self.settings.k8s_namespace)
+        url = rest_url(self.settings, name)
         where = self.settings.model_copy(update={"k8s_deployment": name, "flink_rest_url": url})
         return self._on_kubernetes(where, may_wait=True)
 
@@ -151,7 +151,7 @@ class Platform:
         """
         from ta_pipeline.kubernetes.drills import KubernetesDrill  # noqa: PLC0415
 
-        url = service_url(settings.k8s_deployment, settings.k8s_namespace)
+        url = rest_url(self.settings, settings.k8s_deployment)
         where = settings.model_copy(update={"flink_rest_url": url})
         return KubernetesDrill(self._on_kubernetes(where, arguments=("--drill",), of=self.settings.k8s_deployment))
 

@@ -92,6 +92,13 @@ def service_url(name: str, namespace: str) -> str:
     return f"http://{name}-rest.{namespace}.svc:8081"
 
 
+def rest_url(settings: Settings, name: str) -> str:
+    """Where the jobs of a name are asked: on Kubernetes each FlinkDeployment has a cluster of its own."""
+    if settings.runtime == "local" or name == settings.k8s_deployment:
+        return settings.flink_rest_url
+    return service_url(name, settings.k8s_namespace)
+
+
 def image_problem(image: str) -> str | None:
     """Why an image cannot be rolled out and back: it has to name one build for ever; None: nothing. Pure."""
     if not image:

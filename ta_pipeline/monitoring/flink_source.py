@@ -9,7 +9,7 @@ from ta_pipeline.breakers import METRICS, Breaker, breakers_of, last_errors
 from ta_pipeline.errors import FlinkError
 from ta_pipeline.flink_answers import Checkpoints, Failure, JobSummary, TaskMetric
 from ta_pipeline.flink_rest import FlinkRest
-from ta_pipeline.kubernetes.deployment import service_url
+from ta_pipeline.kubernetes.deployment import rest_url
 from ta_pipeline.settings import Settings
 
 TIMEOUT_SECONDS = 1.0
@@ -102,7 +102,7 @@ def ask_flink(settings: Settings) -> FlinkStatus:
 
 def _with_table_cluster(found: FlinkStatus, settings: Settings, name: str) -> FlinkStatus:
     """The table job's cluster may be away, and the job's has nothing to do with it."""
-    rest = FlinkRest(service_url(name, settings.k8s_namespace), TIMEOUT_SECONDS)
+    rest = FlinkRest(rest_url(settings, name), TIMEOUT_SECONDS)
     try:
         jobs = tuple(job for job in rest.jobs() if job.name == name)
         table_job = _figures_of(rest, jobs, name)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ta_pipeline.kubernetes.deployment import image_problem, nonce_of, renamed, service_url, to_run
+from ta_pipeline.kubernetes.deployment import image_problem, nonce_of, renamed, rest_url, service_url, to_run
 from ta_pipeline.settings import load_settings
 
 JOB_ID = "0123456789abcdef0123456789abcdef"
@@ -111,6 +111,13 @@ def test_a_drill_has_the_same_job_under_another_name() -> None:
     assert found["metadata"]["name"] == "torghut-ta-drill"
     assert found["spec"] == DECLARED["spec"]
     assert service_url("torghut-ta-drill", "torghut") == "http://torghut-ta-drill-rest.torghut.svc:8081"
+
+
+def test_each_deployment_on_kubernetes_is_asked_at_its_own_address() -> None:
+    there = load_settings(runtime="kubernetes", flink_rest_url="http://x:1")
+    assert rest_url(there, "torghut-ta") == "http://x:1"
+    assert rest_url(there, "torghut-ta-table") == "http://torghut-ta-table-rest.torghut.svc:8081"
+    assert rest_url(load_settings(flink_rest_url="http://x:1"), "torghut-ta-table") == "http://x:1"
 
 
 @pytest.mark.parametrize("image", ["ta:1", "registry.example:5000/lab/ta:2026-01-02", "ta@sha256:" + "0" * 64])
