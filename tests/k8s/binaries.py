@@ -82,11 +82,6 @@ def _build(program: Program, target: Path) -> None:
     module.mkdir(parents=True)
     lines = [f"module ta.local/{program.name}", "", "go 1.24.0", "", f"require {program.module} {program.version}"]
     (module / "go.mod").write_text("\n".join([*lines, *_replacements(program, module)]) + "\n", encoding="utf-8")
-    # A program that nothing of the module imports would be tidied away.
-    (module / "tools.go").write_text(
-        f'//go:build tools\n\npackage tools\n\nimport _ "{program.package}"\n', encoding="utf-8"
-    )
-    _go(module, "mod", "tidy")
     flags = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in program.variables.items())])
     draft = target.with_suffix(".new")
     _go(module, "build", "-trimpath", "-ldflags", flags, "-o", str(draft), program.package)
