@@ -26,6 +26,7 @@ from typing import Any
 from ta_pipeline.errors import (
     DeployError,
     FlinkError,
+    FlinkNoAnswerError,
     FlinkNotFoundError,
     KubernetesError,
     KubernetesNoAnswerError,
@@ -234,6 +235,10 @@ class KubernetesRuntime:
             try:
                 text = checkpoint()
                 known = time.monotonic()
+            except FlinkNoAnswerError:
+                # A JobManager that is back does not know its job at once.
+                known = time.monotonic()
+                raise
             except FlinkNotFoundError as error:
                 # READY is told some seconds before the job is in all answers.
                 if time.monotonic() - known > SUBMITTED_SECONDS:
