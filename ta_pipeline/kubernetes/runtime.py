@@ -19,7 +19,6 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -32,14 +31,13 @@ from ta_pipeline.errors import (
     KubernetesNoAnswerError,
     NoAnswerError,
     OwnedError,
-    StateError,
 )
-from ta_pipeline.flink_answers import ENDED
 from ta_pipeline.flink_rest import FlinkRest
 from ta_pipeline.job_refusals import explained
 from ta_pipeline.job_watch import JobWatch
 from ta_pipeline.kubernetes.client import KubernetesApi
 from ta_pipeline.kubernetes.deployment import to_run
+from ta_pipeline.kubernetes.jobs import DeployedJobs
 from ta_pipeline.kubernetes.ownership import gitops_owner
 from ta_pipeline.kubernetes.resource import FlinkResource
 from ta_pipeline.kubernetes.savepoints import take_savepoint
@@ -47,14 +45,11 @@ from ta_pipeline.kubernetes.status import (
     RUNNING,
     SUSPENDED,
     OperatorView,
-    age_seconds,
-    behind,
     deployment_progress,
     parse_deployment,
     unseen,
 )
 from ta_pipeline.kubernetes.suspending import UpgradeMode, end, give_up, suspend
-from ta_pipeline.retained import newest_checkpoint, newest_savepoint, written_at_ms
 from ta_pipeline.runtime import Deployment, JobStatus, Prepared, Report, SavedPoint
 from ta_pipeline.settings import Settings
 
@@ -69,8 +64,6 @@ UNSEEN_SECONDS = 10.0
 """An operator that was about to start a job for the first time has written that down by then."""
 SEEN_SECONDS = 60.0
 """So often the operator looks at a job by default: one that runs it has seen RUNNING by then."""
-# Of a job that could not be stopped with a savepoint, the operator names the last checkpoint.
-_CHECKPOINT = "/chk-"
 
 
 @dataclass(frozen=True)
@@ -122,6 +115,10 @@ class KubernetesRuntime:
     @cached_property
     def _resource(self) -> FlinkResource:
         return FlinkResource(self._api or KubernetesApi.of(self._settings), self.name, self._waits.poll)
+
+    @cached_property
+    def _jobs(self) -> DeployedJobs:
+        return DeployedJobs(self._resource, self._settings, self._rest, self._watch)
 
     def obstacles(self) -> list[str]:
         """What would keep the API server from taking this version, asked by a dry run; changes nothing.
@@ -254,29 +251,15 @@ class KubernetesRuntime:
 
     def status(self) -> list[JobStatus]:
         """The job of this FlinkDeployment, unless it has ended or is suspended."""
-        view = self._resource.view()
-        if view is None or view.is_suspended or view.is_ended:
-            return []
-        return [] if (found := self._status(view)) is None or found.is_ended else [found]
+        return self._jobs.status()
 
     def find(self, job_id: str) -> JobStatus | None:
         """The job that the FlinkDeployment asks for, or has run last."""
-        view = self._resource.view()
-        if view is None or job_id not in {view.expected_job_id, view.job_id}:
-            return None
-        if view.is_suspended:
-            # One that was asked for and never started is none.
-            ended = view.job_state if view.job_state in ENDED else "CANCELED"
-            return self._told(view, job_id, ended) if job_id == view.job_id else None
-        if job_id != view.expected_job_id:
-            # Another one was asked for since: whatever this one is doing, it is being ended.
-            return self._told(view, job_id, view.job_state or "CANCELLING")
-        return self._status(view)
+        return self._jobs.find(job_id)
 
     def newest_job_id(self) -> str | None:
         """The one that is asked for, or else the one that ran last."""
-        view = self._resource.view()
-        return None if view is None else view.expected_job_id or view.job_id
+        return self._jobs.newest_id()
 
     def settings_of(self, job_id: str) -> dict[str, str]:
         """As the job tells them over REST."""
@@ -359,20 +342,7 @@ class KubernetesRuntime:
 
     def last_state(self, job_id: str) -> SavedPoint | None:
         """As Flink remembers it while its cluster is there, as the operator wrote it down, or as it lies in S3."""
-        view = self._resource.view()
-        points: list[SavedPoint | None] = []
-        if view is not None and view.job_id == job_id:
-            if view.is_reachable and view.is_job_known:
-                points += self._watch.saved(job_id)
-            elif not view.is_suspended and not view.is_ended:
-                raise KubernetesNoAnswerError(
-                    f"what job {job_id} has saved last is not known: its JobManager is {view.job_manager}"
-                )
-            elif (path := view.savepoint_at_stop) is not None:
-                points.append(self._written(path))
-        if not any(points):
-            points += [newest_checkpoint(self._settings, job_id), newest_savepoint(self._settings, job_id)]
-        return max((point for point in points if point), key=lambda point: point.at_ms, default=None)
+        return self._jobs.last_state(job_id)
 
     def rollback(self, savepoint: str, *, report: Report = lambda _text: None) -> Deployment:
         """Replace whatever runs by the job restored from `savepoint`: the operator ends one and starts the other."""
@@ -459,32 +429,6 @@ class KubernetesRuntime:
             f"{self.name} is {view.state} already (job {view.expected_job_id}, {self._resource}); "
             "`ta job stop` ends it with a savepoint"
         )
-
-    def _status(self, view: OperatorView) -> JobStatus | None:
-        """Of the job that the spec asks for; None when the operator has not chosen one yet."""
-        job_id = view.expected_job_id
-        if job_id is None:
-            return None
-        if not view.is_job_known or not view.is_reachable:
-            return self._told(view, job_id, view.state)
-        try:
-            return self._watch.status(self._rest.job(job_id))
-        except FlinkNotFoundError:
-            return self._told(view, job_id, view.state)
-
-    def _told(self, view: OperatorView, job_id: str, state: str) -> JobStatus:
-        """What the operator tells of a job that Flink cannot be asked about."""
-        age = age_seconds(view, datetime.now(UTC))
-        told = [view.error if view.is_current else behind(view)]
-        told += [] if view.is_reachable or view.wanted == SUSPENDED else self._resource.problems()
-        text = explained(self._settings, "; ".join(filter(None, told)))
-        return JobStatus(job_id, self.name, state, age, 0, 0, 0, None, None, text or None)
-
-    def _written(self, path: str) -> SavedPoint:
-        try:
-            return SavedPoint(path, written_at_ms(self._settings, path), is_savepoint=_CHECKPOINT not in path)
-        except StateError as error:
-            raise KubernetesError(f"the operator names a savepoint that is not there: {error}") from None
 
 
 class _Asked:
