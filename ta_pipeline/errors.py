@@ -121,7 +121,7 @@ class KubernetesNoAnswerError(KubernetesError, FlinkNoAnswerError):
 
 
 class ForbiddenError(KubernetesError):
-    """The API server knows who asks and forbids it: nothing is known of what was asked about."""
+    """The API server forbids it, or does not know who asks: nothing is known of what was asked about."""
 
 
 class OwnedError(KubernetesError):

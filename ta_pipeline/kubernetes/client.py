@@ -7,17 +7,21 @@ What a status means (API concepts of Kubernetes' documentation):
 
     404 of the object     None: it is not there
     404 of its kind       KubernetesError: its CRD is not installed
-    401, 403              KubernetesError, ForbiddenError: nothing is known of the object
+    401, 403              ForbiddenError, when it lasts: nothing is known of the object
     409 of an apply       OwnedError: another manager owns a field
     422                   KubernetesError: the object is not valid
     408, 429, 5xx         KubernetesNoAnswerError: ask again
     no connection         KubernetesNoAnswerError
+
+An API server that has just started refuses what it allows: it has not read the roles yet (seen with 1.33, for about a
+second after a restart). So a refusal is asked about again before it counts.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -31,8 +35,11 @@ from ta_pipeline.settings import Settings
 
 FIELD_MANAGER = "ta-pipeline"
 TIMEOUT_SECONDS = 10.0
+REFUSED_SECONDS = 1.0
+_AGAIN_SECONDS = 0.3
 _APPLY = "application/apply-patch+yaml"
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _INVALID = 401, 403, 404, 409, 422
+_REFUSED = frozenset({_UNAUTHORIZED, _FORBIDDEN})
 _PASSING = frozenset({408, 429})
 _FAILED = 500
 _FIELD_CONFLICT = "FieldManagerConflict"
@@ -72,9 +79,17 @@ class KubernetesApi:
         client: of the official library.
         namespace: of every object.
         timeout_seconds: of one request.
+        refused_seconds: a refusal counts when it lasts so long.
     """
 
-    def __init__(self, client: Any, namespace: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        client: Any,
+        namespace: str,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        refused_seconds: float = REFUSED_SECONDS,
+    ) -> None:
+        self._refused_seconds = refused_seconds
         self._client = client
         self.namespace = namespace
         self._timeout_seconds = timeout_seconds
@@ -132,7 +147,7 @@ class KubernetesApi:
 
         A group without any version is not served at all; everything but an answer about the group is an error.
         """
-        answer = self._send("GET", f"/apis/{kind.api_version}", None, [], f"the API {kind.api_version}")
+        answer = self._ask("GET", f"/apis/{kind.api_version}", None, [], f"the API {kind.api_version}")
         if answer.status == _NOT_FOUND:
             return False
         if not _is_fine(answer):
@@ -154,7 +169,7 @@ class KubernetesApi:
         path = f"{kind.prefix}/namespaces/{self.namespace}/{kind.plural}" + (f"/{name}" if name else "")
         called = name or (content or {}).get("metadata", {}).get("name", "")
         what = f"{kind.name} {self.namespace}/{called}" if called else f"{kind.plural} of {self.namespace}"
-        answer = self._send(method, path, content, query, what)
+        answer = self._ask(method, path, content, query, what)
         if _is_fine(answer):
             return _content(answer)
         status = _content(answer)
@@ -169,6 +184,17 @@ class KubernetesApi:
         if answer.status == _CONFLICT and exists and status.get("reason") == "AlreadyExists":
             return None
         return self._refuse(answer, f"{method} {kind.plural}", what)
+
+    def _ask(
+        self, method: str, path: str, content: Mapping[str, Any] | None, query: Sequence[tuple[str, str]], what: str
+    ) -> _Answer:
+        """The response; a refusal is one that lasts."""
+        deadline = time.monotonic() + self._refused_seconds
+        while (answer := self._send(method, path, content, query, what)).status in _REFUSED:
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(_AGAIN_SECONDS)
+        return answer
 
     def _send(
         self, method: str, path: str, content: Mapping[str, Any] | None, query: Sequence[tuple[str, str]], what: str
@@ -204,9 +230,9 @@ class KubernetesApi:
                 f"{what} is not known: the API server at {self.url} answers {call} with {answer.status}: {text}"
             )
         if answer.status == _UNAUTHORIZED:
-            raise KubernetesError(
-                f"{what}: the API server at {self.url} does not accept the login: look at TA_K8S_KUBECONFIG, or at the "
-                "ServiceAccount of the pod"
+            raise ForbiddenError(
+                f"{what} is not known: the API server at {self.url} does not accept the login: look at "
+                "TA_K8S_KUBECONFIG, or at the ServiceAccount of the pod"
             )
         if answer.status == _FORBIDDEN:
             raise ForbiddenError(

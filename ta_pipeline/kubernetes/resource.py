@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ta_pipeline.errors import KubernetesError, KubernetesNoAnswerError, NoAnswerError
+from ta_pipeline.errors import ForbiddenError, KubernetesError, KubernetesNoAnswerError, NoAnswerError
 from ta_pipeline.kubernetes.client import EVENT, FLINK_DEPLOYMENT, POD, KubernetesApi
 from ta_pipeline.kubernetes.ownership import changed, ours
 from ta_pipeline.kubernetes.pods import RECENT, pod_problems, recent_events
@@ -67,7 +67,7 @@ class FlinkResource:
         self.wait(lambda: None if self.found() is None else "the operator has not let go of it: does it run?", seconds)
 
     def wait(self, progress: Progress, seconds: float, report: Report = lambda _text: None) -> None:
-        """Return when nothing is left to come; what does not answer meanwhile may be back in time.
+        """Return when nothing is left to come; what does not answer, or refuses, meanwhile may do so in time.
 
         Raises:
             KubernetesError: it did not come in time.
@@ -78,7 +78,7 @@ class FlinkResource:
             is_late = time.monotonic() > deadline
             try:
                 text, is_silent = progress(), False
-            except NoAnswerError as error:
+            except (NoAnswerError, ForbiddenError) as error:
                 text, is_silent = str(error), True
             if text is None:
                 return

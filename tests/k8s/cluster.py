@@ -7,6 +7,7 @@ no controller and no kubelet, so who makes pods and statuses here is the test.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import secrets
 import shutil
 import subprocess
@@ -109,6 +110,7 @@ class Cluster:
         """The official client as the administrator."""
         configuration = official.Configuration()
         official_config.load_kube_config(str(self.kubeconfig()), client_configuration=configuration)
+        configuration.retries = False
         return official.ApiClient(configuration)
 
     def log(self, name: str) -> str:
@@ -176,12 +178,15 @@ class Cluster:
 
 @contextlib.contextmanager
 def running_cluster(directory: Path) -> Iterator[Cluster]:
-    """A cluster of a test session."""
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    cluster = Cluster(directory, ensure_binaries())
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.stop()
+    """The cluster of a test session, empty; one session at a time has it, and its logs stay until the next."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with directory.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        cluster = Cluster(directory, ensure_binaries())
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient, ApiException
 
-from ta_pipeline.kubernetes.client import FLINK_DEPLOYMENT, FLINK_STATE_SNAPSHOT, KubernetesApi
+from ta_pipeline.kubernetes.client import FLINK_DEPLOYMENT, FLINK_STATE_SNAPSHOT, KubernetesApi, configuration_of
 from ta_pipeline.kubernetes.manifests import flink_deployment, render
 from ta_pipeline.kubernetes.runtime import KubernetesRuntime, Waits
 from ta_pipeline.settings import Settings, load_settings
@@ -103,16 +103,21 @@ class Namespace:
         rbac = "rbac.authorization.k8s.io/v1"
         self.admin.call("POST", self.path("serviceaccounts", "v1"), {"metadata": {"name": name}})
         self.admin.call("POST", self.path("roles", rbac), {"metadata": {"name": name}, "rules": rules})
-        self.admin.call("POST", self.path("rolebindings", rbac), {
+        self.bind(name)
+        return self.as_account(name)
+
+    def bind(self, name: str) -> None:
+        """Give an account the role of its name."""
+        self.admin.call("POST", self.path("rolebindings", "rbac.authorization.k8s.io/v1"), {
             "metadata": {"name": name},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": self.name}],
         })  # fmt: skip
-        return self.as_account(name)
 
     def as_account(self, name: str) -> KubernetesApi:
         """Who asks as a ServiceAccount that is there."""
-        return KubernetesApi.of(load_settings(k8s_kubeconfig=str(self.kubeconfig(name)), k8s_namespace=self.name))
+        configuration = configuration_of(load_settings(k8s_kubeconfig=str(self.kubeconfig(name))))
+        return KubernetesApi(ApiClient(configuration), self.name, refused_seconds=0.5)
 
     def kubeconfig(self, name: str) -> Path:
         """A kubeconfig with a token of a ServiceAccount that is there."""
@@ -123,7 +128,7 @@ class Namespace:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    with running_cluster(DIRECTORY / f"cluster-{secrets.token_hex(3)}") as running:
+    with running_cluster(DIRECTORY / "cluster") as running:
         admin = Administrator(running.administrator())
         admin.install(of_a_newer_operator())
         admin.install(crd_of(FLINK_STATE_SNAPSHOT.name))

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ta_pipeline.errors import DeployError, KubernetesError
+from ta_pipeline.errors import DeployError, KubernetesError, KubernetesNoAnswerError
 from ta_pipeline.kubernetes.runtime import KubernetesRuntime, Waits
 from tests.k8s.conftest import Namespace, Runtimes
 from tests.k8s.jobmanager import PlayedJobManager
@@ -144,6 +144,25 @@ def test_a_status_of_the_version_before_is_not_taken_for_the_new_one(
         new.await_checkpoint(SECOND)
     (status,) = new.status()
     assert (status.job_id, status.state) == (SECOND, "RECONCILING")
+
+
+def test_rights_that_are_taken_away_meanwhile_leave_it_unknown_and_end_no_job(
+    runtime_of: Runtimes, idle_operator: PlayedOperator, namespace: Namespace, job_manager: PlayedJobManager
+) -> None:
+    runtime, taken = runtime_of(SHORT), list[str]()
+    path = namespace.path("rolebindings", "rbac.authorization.k8s.io/v1")
+
+    def report(text: str) -> None:
+        if "has not taken note" in text and not taken:
+            taken.append(namespace.admin.call("DELETE", f"{path}/platform")["status"])
+
+    with pytest.raises(KubernetesNoAnswerError, match=r"after 2 s: .*is forbidden"):
+        runtime.deploy(job_id=FIRST, report=report)
+    assert wanted(namespace) == "running", "nothing is known, so nothing is given up"
+    namespace.bind("platform")
+    with idle_operator.running():
+        runtime.await_checkpoint(FIRST, timeout_seconds=20)
+    assert job_manager.jobs[FIRST].state == "RUNNING"
 
 
 def test_a_spec_that_the_operator_refuses_is_told_at_once(runtime: KubernetesRuntime, operator: PlayedOperator) -> None:

@@ -38,6 +38,4 @@ def test_of_a_job_that_was_stopped_no_job_manager_is_missed(
 @pytest.mark.usefixtures("operator")
 def test_what_may_not_be_asked_is_not_known(namespace: Namespace, job_manager: PlayedJobManager) -> None:
     nowhere = {"flink_rest_url": "http://127.0.0.1:9", "k8s_namespace": "elsewhere"}
-    found = snapshot(namespace, job_manager, **nowhere).flink
-    assert isinstance(found, Unreachable)
-    assert "is not known" in found.reason
+    assert isinstance(snapshot(namespace, job_manager, **nowhere).flink, Unreachable)

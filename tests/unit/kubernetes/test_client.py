@@ -21,7 +21,7 @@ from ta_pipeline.errors import (
 )
 from ta_pipeline.kubernetes.client import FLINK_DEPLOYMENT, FLINK_STATE_SNAPSHOT, POD, KubernetesApi
 from ta_pipeline.settings import load_settings
-from tests.answers import answering_always
+from tests.answers import answering, answering_always
 
 NAME = "torghut-ta"
 OBJECT = {"metadata": {"name": NAME}}
@@ -46,10 +46,10 @@ def refusal(reason: str, message: str, **details: Any) -> dict[str, Any]:
     return {"kind": "Status", "status": "Failure", "reason": reason, "message": message, "details": details}
 
 
-def api_at(where: str, timeout_seconds: float = 5.0) -> KubernetesApi:
+def api_at(where: str, timeout_seconds: float = 5.0, refused_seconds: float = 0.0) -> KubernetesApi:
     configuration = official.Configuration(host=f"http://{where}")
     configuration.retries = False
-    return KubernetesApi(official.ApiClient(configuration), "torghut", timeout_seconds)
+    return KubernetesApi(official.ApiClient(configuration), "torghut", timeout_seconds, refused_seconds)
 
 
 def told(status: int, content: object, call: Call) -> Any:
@@ -92,6 +92,13 @@ def test_a_login_that_is_not_accepted_says_where_to_look(call: str) -> None:
     with pytest.raises(KubernetesError, match="TA_K8S_KUBECONFIG") as caught:
         told(401, refusal("Unauthorized", "Unauthorized"), CALLS[call])
     assert not isinstance(caught.value, NoAnswerError)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_has_not_read_its_rules_yet_is_asked_again(status: int) -> None:
+    answers = iter([answer(status, refusal("X", "role not found")), answer(status, {}), answer(200, OBJECT)])
+    with answering(lambda: next(answers)) as where:
+        assert api_at(where, refused_seconds=5.0).get(FLINK_DEPLOYMENT, NAME) == OBJECT
 
 
 @pytest.mark.parametrize("call", CALLS)
