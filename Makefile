@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 # Where it is allowed, faults have a network and mounts of their own; where not, the report says what was left out.
 NAMESPACES = $(shell unshare --map-root-user --net --mount ip link show lo >/dev/null 2>&1 && echo "FAULTS_IN_A_NAMESPACE=1 unshare --map-root-user --net --mount")
+MOUNTS = $(shell unshare --map-root-user --mount true >/dev/null 2>&1 && echo "unshare --map-root-user --mount")
 
 # Images for Kubernetes (docs/kubernetes.md): the names that the overlays in k8s/ have.
 IMAGE       ?= lab/torghut-ta
@@ -43,7 +44,7 @@ test-kills: setup  ## End components with kill -9 while a market runs; about hal
 test-faults: setup  ## Thirty faults while a market runs, and what else takes long; about an hour. Its report: docs/benchmarks/.
 	$(BIN)/ta jars
 	$(NAMESPACES) $(BIN)/pytest -n 0 -m faults tests/faults
-	$(BIN)/pytest -n 0 -m faults --ignore tests/faults
+	$(MOUNTS) $(BIN)/pytest -n 0 -m faults --ignore tests/faults
 
 test-k8s: setup  ## The kubernetes runtime against a real etcd and API server; built once, which needs Go and minutes.
 	$(BIN)/pytest -n 0 -m k8s tests/k8s

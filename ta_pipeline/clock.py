@@ -16,17 +16,21 @@ a period, so that the first tick that could close a bar comes after the backlog 
 
 A tick that was not acknowledged is taken back, never delivered later: librdkafka's own time limit is the same, and what
 is left of it is purged. Run as `python -m ta_pipeline.clock`; its log has one line for each change of state.
+
+A process that has heard nothing from the broker for `DEAF_SECONDS` ends, and whoever supervises it starts another: its
+clients may be what no longer hears (docs/decisions/0019).
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
@@ -40,6 +44,8 @@ from ta_pipeline.settings import Settings, load_settings
 PERIOD_MS = 1_000
 TIMEOUT_MS = 800
 """Longest time for the broker to answer all that is asked for a tick, and again to acknowledge it."""
+DEAF_SECONDS = 30.0
+"""Longer than librdkafka waits between two attempts to connect (10 s at most)."""
 SYMBOL = "*"
 
 State = Literal["ticking", "outage", "waiting"]
@@ -106,6 +112,8 @@ class Clock:
         self._producer = Producer(client_config(settings, **common, **writer))
         self._consumer, self._refusals = client_with(settings, Consumer, **common, **reader)
         self._acknowledged = False
+        self.heard = time.monotonic()
+        """When the broker last said where everything ends; seconds of the steady clock."""
 
     def run(self, stop: threading.Event) -> None:
         """Tick once a second, on the second, until `stop` is set."""
@@ -149,6 +157,7 @@ class Clock:
         if time.monotonic() > deadline:
             self._trouble = f"no answer about the ends of trades and quotes within {TIMEOUT_MS} ms"
             return False
+        self.heard = time.monotonic()
         return True
 
     def _find_partitions(self, deadline: float) -> list[TopicPartition]:
@@ -180,6 +189,14 @@ def _left(deadline: float) -> float:
     return max(0.001, deadline - time.monotonic())
 
 
+def leave_when_deaf(clock: Clock) -> NoReturn:
+    """End this process once `clock` has heard nothing for `DEAF_SECONDS`, even while its client is in a call."""
+    while time.monotonic() - clock.heard < DEAF_SECONDS:
+        time.sleep(PERIOD_MS / 1_000)
+    _log.error("nothing heard from the broker for %g s: a new process is needed, with new connections", DEAF_SECONDS)
+    os._exit(1)
+
+
 def main() -> None:
     """Run the clock with the settings of the environment until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stdout)
@@ -187,7 +204,9 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     try:
-        Clock(load_settings()).run(stop)
+        clock = Clock(load_settings())
+        threading.Thread(target=leave_when_deaf, args=(clock,), daemon=True).start()
+        clock.run(stop)
     except TaError as error:
         _log.error("%s", error)
         sys.exit(1)

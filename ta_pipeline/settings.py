@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         description="exponential-delay: 1 s to TA_RESTART_MAX_DELAY_MS, reset after a quiet minute; fixed: 5 x 5 s",
     )
     restart_max_delay_ms: int = Field(
-        30_000, ge=1_000, description="longest wait before a restart, with exponential-delay"
+        5_000, ge=1_000, description="longest wait before a restart, with exponential-delay"
     )
     restart_budget_ms: int = Field(
         120_000, ge=0, description="longest restart the transaction timeout has to outlive, beside the checkpoint"

@@ -60,7 +60,7 @@ def retained_records(
     consumer, refusals = client_with(settings, Consumer, **config)
     count = 0
     try:
-        places = _places(consumer, refusals, settings, topics)
+        places = partitions_of(consumer, refusals, settings, topics)
         begin = consumer.offsets_for_times([TopicPartition(*place, start_ms) for place in places], _TIMEOUT_SECONDS)
         consumer.assign(begin)
         left = set(places)
@@ -84,14 +84,21 @@ def retained_records(
         consumer.close()
 
 
-def _places(consumer: Consumer, refusals: Refusals, settings: Settings, topics: Sequence[str]) -> list[tuple[str, int]]:
+def partitions_of(
+    consumer: Consumer, refusals: Refusals, settings: Settings, topics: Sequence[str]
+) -> list[tuple[str, int]]:
+    """Topic and number of each partition of these topics, in their order.
+
+    Raises:
+        KafkaSetupError: a topic is missing or may not be seen, or Kafka cannot be reached or refuses.
+    """
     # The list of all topics: asking for one by name would create it where the broker does that.
     present = ask(consumer, refusals, lambda seconds: consumer.list_topics(timeout=seconds), _TIMEOUT_SECONDS).topics
     missing = sorted(set(topics) - set(present))
     if missing:
         require_visible(settings, missing, _TIMEOUT_SECONDS)
         raise KafkaSetupError(f"no such topic at {settings.kafka_bootstrap} (TA_KAFKA_BOOTSTRAP): {', '.join(missing)}")
-    return [(topic, partition) for topic in topics for partition in present[topic].partitions]
+    return [(topic, partition) for topic in topics for partition in sorted(present[topic].partitions)]
 
 
 def _decoded(key: str | bytes) -> str:

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ta_pipeline.settings import Settings
-from tests.jobs import Message, decoded, without_ingest
+from tests.jobs import Message, decoded, expected, without_ingest
 from tests.stack import Record, RunningStack
 
 QUIET_SECONDS = 8.0
@@ -35,6 +36,26 @@ def all_committed(stack: RunningStack, settings: Settings, *topics: str) -> list
     """What is on each output topic once nothing more has come to it for a while, in the order of the topic."""
     with ThreadPoolExecutor(len(topics)) as pool:
         return list(pool.map(lambda topic: decoded(settings, topic, stack.consume(topic, _quiet())), topics))
+
+
+def require_as_undisturbed(
+    stack: RunningStack, settings: Settings, folder: Path, messages: Sequence[Message]
+) -> tuple[list[Message], list[Message]]:
+    """The committed bars and signals, once nothing more has come: those that a bounded run gives of `messages`.
+
+    Args:
+        stack: with the job.
+        settings: of the job.
+        folder: for the bounded run.
+        messages: all that was sent.
+    """
+    with ThreadPoolExecutor() as pool:
+        undisturbed = pool.submit(expected, folder, settings, messages)
+        bars, signals = all_committed(stack, settings, settings.bars_topic, settings.signals_topic)
+        right = undisturbed.result()
+    require_equal(settings.bars_topic, bars, right["bars"])
+    require_equal(settings.signals_topic, signals, right["signals"])
+    return bars, signals
 
 
 def _quiet() -> Callable[[Sequence[Record]], bool]:

@@ -25,8 +25,8 @@ from ta_pipeline.rollout.journal import Agent, Journal, Rollout, Step
 from ta_pipeline.rollout.service import Rollouts
 from ta_pipeline.settings import Settings, load_settings
 from tests.dagster_runs import failure, materialize, metadata
-from tests.jobs import FAST, expected, on_time, simulated
-from tests.proofs import all_committed, require_equal, stopped_at_exit
+from tests.jobs import FAST, on_time, simulated
+from tests.proofs import require_as_undisturbed, stopped_at_exit
 from tests.stack import RunningStack
 
 RATE, SYMBOLS = 200, 4
@@ -80,10 +80,7 @@ def require_same_as_undisturbed(stack: RunningStack, settings: Settings, tmp_pat
     """What a read_committed reader saw is what an undisturbed run gives of the same messages; returns the bars."""
     time.sleep(5)  # the last seconds close
     sent.stop()
-    right = expected(tmp_path, settings, sent.messages[: sent.sent.result().total])
-    bars, signals = all_committed(stack, settings, settings.bars_topic, settings.signals_topic)
-    require_equal(settings.bars_topic, bars, right["bars"])
-    require_equal(settings.signals_topic, signals, right["signals"])
+    bars, _ = require_as_undisturbed(stack, settings, tmp_path, sent.messages[: sent.sent.result().total])
     return len(bars)
 
 

@@ -98,7 +98,7 @@ def secured_broker() -> Iterator[SecuredBroker]:
             log_file,
         )  # fmt: skip
     finally:
-        process.terminate()
+        process.kill()  # how a broker ends is tested elsewhere, and nothing of this one is needed again
         process.wait(30)
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -46,7 +46,7 @@ share.coordinator.state.topic.num.partitions=4
 group.initial.rebalance.delay.ms=0
 controlled.shutdown.enable=false
 broker.heartbeat.interval.ms=1000
-broker.session.timeout.ms=4000
+broker.session.timeout.ms=6000
 """
 
 _LOGGING = """\

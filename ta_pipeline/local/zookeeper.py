@@ -28,6 +28,8 @@ autopurge.snapRetainCount=3
 autopurge.purgeInterval=1
 """
 
+_NEVER_MS = 2**31 - 1
+
 _LOGGING = """\
 rootLogger.level=warn
 rootLogger.appenderRef.console.ref=console
@@ -49,6 +51,9 @@ def zookeeper(local: LocalSettings, java: Path) -> Component:
             "-Xmx64m",
             "-XX:+UseSerialGC",
             f"-Dlog4j2.configurationFile={logging}",
+            # Where leaders are elected is removed when nobody takes part, by default once a minute; a JobManager whose
+            # session had ended then waits for ever (CURATOR-724, in the Curator of Flink 2.2).
+            f"-Dznode.container.checkIntervalMs={_NEVER_MS}",
             # Its management beans do not know Log4j 2.
             "-Dzookeeper.jmx.log4j.disable=true",
             "-cp",

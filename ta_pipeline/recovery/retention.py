@@ -10,10 +10,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ta_pipeline.decode import OutputDecoder, head_of
 from ta_pipeline.errors import KafkaSetupError
-from ta_pipeline.kafka_config import ConfigValue, client_config
+from ta_pipeline.kafka_config import ConfigValue
+from ta_pipeline.kafka_refusals import Refusals, client_with
 from ta_pipeline.settings import Settings
 from ta_pipeline.signals.published import Published
-from ta_pipeline.topic_ranges import retained_records
+from ta_pipeline.topic_ranges import partitions_of, retained_records
 
 TIMEOUT_SECONDS = 15.0
 
@@ -50,22 +51,15 @@ def extents(settings: Settings, topics: Sequence[str]) -> list[Extent]:
     Raises:
         KafkaSetupError: a topic is missing, or Kafka cannot be reached or refuses.
     """
-    with _consumer(settings, "read_uncommitted") as everything, _consumer(settings, "read_committed") as committed:
+    with (
+        _consumer(settings, "read_uncommitted") as (everything, refusals),
+        _consumer(settings, "read_committed") as (committed, _),
+    ):
         try:
-            present = everything.list_topics(timeout=TIMEOUT_SECONDS).topics
-            missing = sorted(set(topics) - set(present))
-            if missing:
-                raise KafkaSetupError(f"no such topic at {settings.kafka_bootstrap}: {', '.join(missing)}")
-            return [
-                _extent(settings, everything, committed, TopicPartition(topic, number))
-                for topic in topics
-                for number in sorted(present[topic].partitions)
-            ]
+            places = partitions_of(everything, refusals, settings, topics)
+            return [_extent(settings, everything, committed, TopicPartition(*place)) for place in places]
         except KafkaException as error:
-            raise KafkaSetupError(
-                f"Kafka at {settings.kafka_bootstrap} (TA_KAFKA_BOOTSTRAP) did not say what it retains: "
-                f"{error.args[0]}; is it up (`ta status`)?"
-            ) from None
+            raise KafkaSetupError(f"what the topics retain is not known: {refusals.explain(error.args[0])}") from None
 
 
 def published_since(settings: Settings, since_ms: int) -> Published:
@@ -119,13 +113,13 @@ def _ends(settings: Settings, consumer: Consumer, place: TopicPartition) -> tupl
 
 
 @contextmanager
-def _consumer(settings: Settings, isolation: str) -> Iterator[Consumer]:
+def _consumer(settings: Settings, isolation: str) -> Iterator[tuple[Consumer, Refusals]]:
     config: dict[str, ConfigValue] = {
         "group.id": f"{settings.group_id}-recover", "enable.auto.commit": False, "isolation.level": isolation,
-        "auto.offset.reset": "earliest", "enable.partition.eof": True, "log_level": 0,
+        "auto.offset.reset": "earliest", "enable.partition.eof": True,
     }  # fmt: skip
-    consumer = Consumer(client_config(settings, **config))
+    consumer, refusals = client_with(settings, Consumer, **config)
     try:
-        yield consumer
+        yield consumer, refusals
     finally:
         consumer.close()

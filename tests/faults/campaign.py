@@ -36,8 +36,9 @@ from tests.table_rows import in_clickhouse, newest, require_rows
 
 RATE, SYMBOLS = 200, 4
 RECOVERY_SECONDS = 180.0
-PAUSE_SECONDS = (3.0, 8.0)
+PAUSE_SECONDS = (1.0, 5.0)
 """Between a recovery and the next fault."""
+AFTERWARDS_SECONDS = 5.0
 _NO_CLOCK_MS = 600_000
 _END = "END"
 """Of this symbol is the message that closes the last second of the others."""
@@ -115,7 +116,7 @@ def run(stack: RunningStack, chosen: Sequence[Fault], seed: int, folder: Path, s
                 time.sleep(draw.uniform(*PAUSE_SECONDS))
                 proof.outcomes.append(_survive(fault, Ground(stack, settings, job), watch, began))
                 say(str(proof.outcomes[-1]))
-            time.sleep(PAUSE_SECONDS[1])
+            time.sleep(AFTERWARDS_SECONDS)
         proof.sent = market[0].total
         _close_last_second(stack, settings)
         with ThreadPoolExecutor() as pool:

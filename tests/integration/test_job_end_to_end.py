@@ -117,6 +117,7 @@ def test_what_production_committed_equals_its_replay_in_both_formats(
     assert "(latency.png)" in report
 
 
+@pytest.mark.kills
 def test_a_job_stopped_with_a_savepoint_and_restored_gives_what_an_undisturbed_one_gives(
     stack: RunningStack, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from ta_pipeline.local.certificates import Authority
 from ta_pipeline.monitoring.kafka_source import ask_kafka
 from ta_pipeline.preflight import topic_problems, transaction_problems
 from ta_pipeline.readers import OutputReader, final_reader
+from ta_pipeline.recovery.retention import extents
 from ta_pipeline.rollout.offsets import Offsets
 from ta_pipeline.settings import Settings, load_settings
 from tests.secured import AWKWARD, USER, SecuredBroker, secured_broker
@@ -34,6 +35,7 @@ CLIENTS: dict[str, Callable[[Settings], object]] = {
     "readers": final_reader,
     "monitoring": lambda settings: ask_kafka(settings, int(time.time() * 1_000)),
     "rollouts": lambda settings: Offsets(settings).ends([settings.trades_topic]),
+    "recovery": lambda settings: extents(settings, settings.input_topics),
 }
 
 
@@ -134,7 +136,7 @@ def without(broker: SecuredBroker, user: str, kind: str, prefix: str) -> Setting
     return broker.with_settings(kafka_username=user, kafka_password=SecretStr(password))
 
 
-@pytest.mark.parametrize("client", ["declared topics", "feed", "rollouts", "readers", "monitoring"])
+@pytest.mark.parametrize("client", ["declared topics", "feed", "rollouts", "recovery", "readers", "monitoring"])
 def test_a_topic_that_a_user_may_not_see_is_not_said_to_be_missing(broker: SecuredBroker, client: str) -> None:
     topic = broker.settings.signals_topic if client == "readers" else broker.settings.trades_topic
     settings = without(broker, f"blind-{client.replace(' ', '-')}", "topic", topic)

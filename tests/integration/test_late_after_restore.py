@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from ta_pipeline.clock import SYMBOL, tick
 from ta_pipeline.settings import Settings
 from tests.jobs import FAST, Message, committed, expected, running_job, send, without_ingest
-from tests.messages import at, cancel, quote, trade
+from tests.messages import START, at, cancel, quote, trade
 from tests.stack import Record, RunningStack
 
 SYMBOLS = [f"S{number}" for number in range(6)]
@@ -54,19 +57,23 @@ def _late() -> list[Message]:
 def test_what_came_late_while_the_job_was_down_is_as_late_as_for_an_undisturbed_one(
     stack: RunningStack, tmp_path: Path, parallelism: int
 ) -> None:
-    # Nothing ticks on a clock of its own: time is the market's, so that what is late does not depend on the machine.
+    # Its clock ticks when the test says so, and nobody is ever idle: what is late does not depend on the machine.
     settings = stack.own_settings(
-        startup_mode="earliest", parallelism=parallelism, clock_topic=f"ta.clock.silent.{parallelism}", **FAST
+        startup_mode="earliest", parallelism=parallelism, clock_topic=f"ta.clock.ahead.{parallelism}",
+        bar_close_timeout_ms=600_000, **FAST,
     )  # fmt: skip
     before, late, after = _market(0, STOPPED), _late(), _market(STOPPED, ENDED)
-    right = expected(tmp_path, settings, [*before, *late, *after])
-    assert len(right["late"]) == 2 * len(SYMBOLS), "the late quotes, and the trades beyond the horizon"
+    _tick(stack, settings)
     send(stack, settings, before)
-    with running_job(stack, settings) as runtime:
+    with ThreadPoolExecutor() as pool, running_job(stack, settings) as runtime:
+        undisturbed = pool.submit(expected, tmp_path, settings, [*before, *late, *after])
         committed(stack, settings, settings.bars_topic, _count(len(SYMBOLS) * (STOPPED - OPEN)))
         savepoint = runtime.stop()
+    right = undisturbed.result()
+    assert len(right["late"]) == 2 * len(SYMBOLS), "the late quotes, and the trades beyond the horizon"
     send(stack, settings, late)
     with running_job(stack, settings, restore_from=savepoint):
+        _tick(stack, settings)
         send(stack, settings, after)
         wanted = {name: _closed(right[name]) for name in ("bars", "signals", "late")}
         found = {
@@ -78,6 +85,11 @@ def test_what_came_late_while_the_job_was_down_is_as_late_as_for_an_undisturbed_
     assert found["bars"] == wanted["bars"]
     assert found["signals"] == wanted["signals"]
     assert [_place_left_out(one) for one in found["late"]] == [_place_left_out(one) for one in wanted["late"]]
+
+
+def _tick(stack: RunningStack, settings: Settings) -> None:
+    """The clock is ahead of all of the market, so that it holds nothing back."""
+    stack.produce(settings.clock_topic, [(SYMBOL, orjson.dumps(tick(0, START.timestamp() + 2 * ENDED)))])
 
 
 def _topics(settings: Settings) -> dict[str, str]:

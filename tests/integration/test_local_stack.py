@@ -14,11 +14,13 @@ import requests
 from clickhouse_connect.driver.client import Client
 
 from ta_pipeline.clickhouse import client_of, plan_migrations
+from ta_pipeline.clock import DEAF_SECONDS
 from ta_pipeline.kafka_admin import declared_topics, live_topics, plan_topics
 from ta_pipeline.local.jars import ensure_jars
 from ta_pipeline.local.settings import COMPONENTS
 from ta_pipeline.local.supervisor_config import MARK
 from ta_pipeline.schema_registry import declared_subjects, plan_schemas
+from tests.outages import standing_still
 from tests.sockets import listeners
 from tests.stack import CLICKHOUSE_PASSWORD, RunningStack, wait_for
 
@@ -108,6 +110,14 @@ def test_the_clock_ticks_once_a_second_one_second_ahead(stack: RunningStack) -> 
     assert [tick - at for tick, at in zip(ticks, written, strict=True)] == pytest.approx([1_000] * len(ticks), abs=100)
     # On a busy machine one tick may come late; the next is on time again.
     assert all(400 < later - earlier < 1_900 for earlier, later in pairwise(written))
+
+
+@pytest.mark.faults
+def test_a_clock_that_hears_nothing_for_long_is_replaced_and_ticks_again(stack: RunningStack) -> None:
+    before = pids(stack)["clock"]
+    with standing_still(stack, "kafka"):
+        wait_for("another clock", lambda: pids(stack)["clock"] not in {before, None}, DEAF_SECONDS + 20)
+    stack.await_ready()
 
 
 def test_secrets_are_neither_in_command_lines_nor_in_logs_nor_readable_by_others(stack: RunningStack) -> None:

@@ -19,8 +19,9 @@ from tests.stack import RunningStack
 
 
 @pytest.fixture
-def platform(stack: RunningStack) -> Platform:
-    return Platform.of(stack.own_settings(topics=False), stack.local)
+def platform(stack: RunningStack, tmp_path: Path) -> Platform:
+    """With copies of its own: what is left of them is nobody else's."""
+    return Platform.of(stack.own_settings(topics=False), stack.local.model_copy(update={"dir": tmp_path / "stack"}))
 
 
 def test_retention_deletes_the_copies_of_the_code_that_no_rollback_and_no_rollout_needs(

@@ -37,7 +37,7 @@ from ta_pipeline.savepoints.tools import drill_tools, state_reader
 from ta_pipeline.savepoints.verify import judged, verify
 from tests.jobs import FAST, Message, committed, running_job, send
 from tests.messages import at, trade
-from tests.stack import RunningStack, variables_of
+from tests.stack import RunningStack
 
 SYMBOLS = 4_000
 """So many that their state is a file of its own, and not within the metadata."""
@@ -254,7 +254,7 @@ def test_a_drill_that_cannot_restore_fails_and_leaves_nothing(platform: Platform
 def test_the_command_line_lists_verifies_and_says_what_it_would_delete(
     platform: Platform, taken: Savepoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in variables_of(platform.settings).items():
+    for name, value in {**platform.environment, **platform.local.variables()}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("COLUMNS", "220")
     runner = CliRunner()
@@ -266,7 +266,7 @@ def test_the_command_line_lists_verifies_and_says_what_it_would_delete(
     assert "verified: " in verified.stdout
     pruned = runner.invoke(app, ["savepoint", "prune", "--dry-run"])
     assert pruned.exit_code == 0, pruned.output
-    assert "0 would be deleted, and " in pruned.stdout  # copies of the code may be left from another session
+    assert "0 would be deleted, and 0 copies of the code" in pruned.stdout
     unknown = runner.invoke(app, ["savepoint", "verify", "savepoint-000000-000000000000"])
     assert unknown.exit_code == 1
     assert "no savepoint savepoint-000000-000000000000" in unknown.stderr

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ta_pipeline.clock import PERIOD_MS, ClockGate, tick
+from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.recordings import seconds_of
 
 SILENCE_MS = 5_000
@@ -84,3 +90,15 @@ def test_a_tick_is_one_period_ahead_of_the_time_it_is_written_at() -> None:
     assert seconds_of(str(written["ingest_ts"])) == 1_900_000_000.25
     assert seconds_of(str(written["event_ts"])) == 1_900_000_001.25
     assert written["payload"] == {"T": "clock", "S": "*", "t": written["event_ts"]}
+
+
+def test_a_clock_that_hears_nothing_ends_so_that_another_is_started() -> None:
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        bootstrap = f"{LOOPBACK}:{silent.getsockname()[1]}"
+        impatient = "from ta_pipeline import clock; clock.DEAF_SECONDS = 2.0; clock.main()"
+        ended = subprocess.run(
+            [sys.executable, "-c", impatient], env={**os.environ, "TA_KAFKA_BOOTSTRAP": bootstrap}, capture_output=True,
+            text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert ended.returncode == 1
+    assert "nothing heard from the broker for 2 s" in ended.stdout

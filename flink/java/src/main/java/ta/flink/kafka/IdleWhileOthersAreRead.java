@@ -78,7 +78,9 @@ final class IdleWhileOthersAreRead implements WatermarkStrategy<RowData> {
         private final WatermarkGenerator<RowData> own;
         private final ReadingTime time;
         private long newest;
-        private boolean idle;
+        /** How often in a row it has been asked for a watermark, and was silent, before it is idle. */
+        private int patience = 1;
+        private int silences;
 
         Generator(WatermarkGenerator<RowData> own, ReadingTime time) {
             this.own = own;
@@ -93,7 +95,9 @@ final class IdleWhileOthersAreRead implements WatermarkStrategy<RowData> {
                 return;
             }
             newest = at;
-            idle = false;
+            // Where all are idle, no watermark is given on: those that never gave a record leave before those that did.
+            patience = 2;
+            silences = 0;
             own.onEvent(row, timestamp, output);
         }
 
@@ -104,15 +108,16 @@ final class IdleWhileOthersAreRead implements WatermarkStrategy<RowData> {
                     ? time.at(now) - newest >= timeoutMillis
                     : time.waited(now) >= FIRST_FETCH * timeoutMillis;
             if (!silent) {
+                silences = 0;
                 own.onPeriodicEmit(output);
-            } else if (!idle) {
+            } else if (silences < patience) {
                 // This thread may have stood still since the last record: its watermark must not wait for the next.
                 own.onPeriodicEmit(output);
-                output.markIdle();
-                idle = true;
+                if (++silences == patience) {
+                    output.markIdle();
+                }
             }
         }
-
     }
 
     private static long now() {

@@ -18,7 +18,8 @@ import org.apache.flink.util.Collector;
  *
  * <p>The branches reach this operator unordered. A window's row (a branch of {@code windows}) waits until the watermark
  * of all branches has passed the window's end; what is due then leaves together, by second, and within a second in the
- * order of {@code windows}. Every other row leaves at once: the function behind knows when its time has come.
+ * order of {@code windows}. One that is due already leaves at once, and so does every other row: the function behind
+ * knows when its time has come.
  *
  * <p>In: {@code Row(key, row)}. Out: {@code Row(key, pickle)}, the pickle a tuple of rows ({@link Pickle}).
  */
@@ -26,6 +27,7 @@ public final class Sequencer extends KeyedProcessFunction<Row, Row, Row> {
 
     private static final long serialVersionUID = 1L;
     private static final long SECOND = 1_000;
+    private static final long AT_ONCE = Long.MIN_VALUE;
 
     /** A symbol that slept has many empty seconds before the watermark; each has a look-up, so not all at once. */
     private static final int LONGEST_STEP = 64;
@@ -58,11 +60,13 @@ public final class Sequencer extends KeyedProcessFunction<Row, Row, Row> {
     @Override
     public void processElement(Row value, Context context, Collector<Row> out) throws Exception {
         Row row = value.getFieldAs(1);
-        if (!windows.contains(row.getFieldAs(branchField))) {
+        long due = windows.contains(row.getFieldAs(branchField)) ? row.<Long>getFieldAs(endField) - 1 : AT_ONCE;
+        // A window may be due already: the others went ahead while its log was silent. A timer of the past would wait for
+        // the next watermark.
+        if (due <= context.timerService().currentWatermark()) {
             out.collect(Row.of(value.getField(0), Pickle.write(List.of(row))));
             return;
         }
-        long due = row.<Long>getFieldAs(endField) - 1;
         Row[] before = waiting.get(due);
         Row[] now = before == null ? new Row[1] : Arrays.copyOf(before, before.length + 1);
         now[now.length - 1] = row;
