@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ta_pipeline.errors import SettingsError
+from ta_pipeline.job_options import of_the_table_job
 from ta_pipeline.kubernetes.deployment import image_problem, renamed, rest_url
 from ta_pipeline.kubernetes.manifests import flink_deployment, render
 from ta_pipeline.local.releases import find_release, make_release
@@ -138,9 +139,8 @@ class Platform:
         """The same, were there a ClickHouse: one that was turned off may have left its job."""
         if self.is_local:
             return table_runtime(self.settings, self.environment, self.local, self.code)
-        name = f"{self.settings.k8s_deployment}-table"
-        url = rest_url(self.settings, name)
-        where = self.settings.model_copy(update={"k8s_deployment": name, "flink_rest_url": url})
+        own = of_the_table_job(self.settings)
+        where = own.model_copy(update={"flink_rest_url": rest_url(self.settings, own.k8s_deployment)})
         return self._on_kubernetes(where, may_wait=True)
 
     def drill_runtime(self, settings: Settings) -> KubernetesDrill:
