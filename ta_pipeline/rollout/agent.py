@@ -88,10 +88,10 @@ def given_up(rollout: Rollout, now: float) -> Rollout | None:
         rollout: as the journal has it.
         now: epoch seconds.
     """
-    waited = now - rollout.started_at
+    waited = now - rollout.saved_at
     if rollout.step != "planned" or waited < STALE_SECONDS:
         return None
-    error = f"nothing was changed: it was planned {waited:.0f} s ago, and nobody could begin it; run again"
+    error = f"nothing was changed: for {waited:.0f} s nobody could begin it; run again"
     return failed(rollout, error)
 
 
