@@ -21,6 +21,7 @@
     │       ├── KubernetesNoAnswerError
     │       ├── ForbiddenError   the API server lets somebody else do it, or nobody
     │       └── OwnedError   somebody else owns a field that was to be changed
+    ├── LockError            somebody else does, or may do, what only one may do
     ├── RolloutError         a rollout was refused, failed, or was rolled back
     ├── S3Error              S3 refused a request or could not be reached
     │   └── S3NoAnswerError
@@ -126,6 +127,10 @@ class ForbiddenError(KubernetesError):
 
 class OwnedError(KubernetesError):
     """Somebody else owns a field that was to be changed, and it is left to them; the message names both."""
+
+
+class LockError(TaError):
+    """What only one may do is done by somebody else, or may be: a lock was refused, or could not be kept."""
 
 
 class RolloutError(TaError):

@@ -6,18 +6,20 @@ The command line and Dagster build it with `Platform.here`; tests with `Platform
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ta_pipeline.errors import SettingsError
+from ta_pipeline.job_options import of_the_table_job
 from ta_pipeline.kubernetes.deployment import image_problem, renamed, rest_url
 from ta_pipeline.kubernetes.manifests import flink_deployment, render
 from ta_pipeline.local.releases import find_release, make_release
 from ta_pipeline.local.runtime import LocalRuntime, table_runtime
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_settings, variables
 from ta_pipeline.local.stack import local_settings
+from ta_pipeline.locks import FileLocks, Locks
 from ta_pipeline.runtime import JobRuntime
 from ta_pipeline.settings import PREFIX, Settings, load_settings, variable_of
 
@@ -138,9 +140,8 @@ class Platform:
         """The same, were there a ClickHouse: one that was turned off may have left its job."""
         if self.is_local:
             return table_runtime(self.settings, self.environment, self.local, self.code)
-        name = f"{self.settings.k8s_deployment}-table"
-        url = rest_url(self.settings, name)
-        where = self.settings.model_copy(update={"k8s_deployment": name, "flink_rest_url": url})
+        own = of_the_table_job(self.settings)
+        where = own.model_copy(update={"flink_rest_url": rest_url(self.settings, own.k8s_deployment)})
         return self._on_kubernetes(where, may_wait=True)
 
     def drill_runtime(self, settings: Settings) -> KubernetesDrill:
@@ -154,6 +155,23 @@ class Platform:
         url = rest_url(self.settings, settings.k8s_deployment)
         where = settings.model_copy(update={"flink_rest_url": url})
         return KubernetesDrill(self._on_kubernetes(where, arguments=("--drill",), of=self.settings.k8s_deployment))
+
+    def locks(self, on_lost: Callable[[str], None] = lambda _why: None) -> Locks:
+        """The locks of whoever rolls this deployment out: the record of rollouts is what they guard.
+
+        Args:
+            on_lost: told, in words, when one that is held may be somebody else's: on Kubernetes it has to be renewed.
+
+        Raises:
+            SettingsError: no API server is to be found, and the deployment is on Kubernetes.
+        """
+        if self.is_local:
+            return FileLocks(self.local.dir / "rollouts")
+        from ta_pipeline.kubernetes.client import KubernetesApi  # noqa: PLC0415
+        from ta_pipeline.kubernetes.leases import REQUEST_SECONDS, Leases  # noqa: PLC0415
+
+        api = KubernetesApi.of(self.settings, REQUEST_SECONDS)
+        return Leases(api, self.settings.revision_dir.rstrip("/"), on_lost=on_lost)
 
     def _on_kubernetes(
         self, where: Settings, *, arguments: Sequence[str] = (), may_wait: bool = False, of: str = ""

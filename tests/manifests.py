@@ -47,6 +47,8 @@ def _pods(objects: list[dict[str, Any]]) -> Iterator[Pods]:
             template = one["spec"]["podTemplate"]
         elif one["kind"] == "Deployment":
             template = one["spec"]["template"]
+        elif one["kind"] == "PodTemplate":
+            template = one["template"]
         else:
             continue
         yield Pods(one, one["metadata"]["name"], template["metadata"]["labels"], template["spec"])

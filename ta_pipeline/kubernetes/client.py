@@ -95,13 +95,13 @@ class KubernetesApi:
         self._timeout_seconds = timeout_seconds
 
     @classmethod
-    def of(cls, settings: Settings) -> KubernetesApi:
+    def of(cls, settings: Settings, timeout_seconds: float = TIMEOUT_SECONDS) -> KubernetesApi:
         """The API that these settings name: a kubeconfig, or the one of the pod this runs in.
 
         Raises:
             SettingsError: there is no such configuration.
         """
-        return cls(official.ApiClient(configuration_of(settings)), settings.k8s_namespace)
+        return cls(official.ApiClient(configuration_of(settings)), settings.k8s_namespace, timeout_seconds)
 
     @property
     def url(self) -> str:
@@ -133,10 +133,15 @@ class KubernetesApi:
         query += [("dryRun", "All")] if dry_run else []
         return self._call("PATCH", kind, content["metadata"]["name"], content, query) or {}
 
-    def create(self, kind: Kind, content: Mapping[str, Any]) -> bool:
-        """Create an object; False when one of its name is there already."""
+    def create(self, kind: Kind, content: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Create an object, and return it; None when one of its name is there already."""
         query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]
-        return self._call("POST", kind, "", content, query, exists=True) is not None
+        return self._call("POST", kind, "", content, query, exists=True)
+
+    def replace(self, kind: Kind, content: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Write an object over what was read of it, and return it; None when it has changed since, or is gone."""
+        query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]
+        return self._call("PUT", kind, content["metadata"]["name"], content, query, absent=True, changed=True)
 
     def delete(self, kind: Kind, name: str) -> None:
         """Delete an object; one that is not there is fine."""
@@ -164,8 +169,9 @@ class KubernetesApi:
         *,
         absent: bool = False,
         exists: bool = False,
+        changed: bool = False,
     ) -> dict[str, Any] | None:
-        """The answer; None: it is absent, or exists, and that is fine."""
+        """The answer; None: it is absent, exists, or has changed, and that is fine."""
         path = f"{kind.prefix}/namespaces/{self.namespace}/{kind.plural}" + (f"/{name}" if name else "")
         called = name or (content or {}).get("metadata", {}).get("name", "")
         what = f"{kind.name} {self.namespace}/{called}" if called else f"{kind.plural} of {self.namespace}"
@@ -181,7 +187,8 @@ class KubernetesApi:
                 )
             if absent and status["details"].get("kind") == kind.plural:
                 return None
-        if answer.status == _CONFLICT and exists and status.get("reason") == "AlreadyExists":
+        expected = {"AlreadyExists": exists, "Conflict": changed}
+        if answer.status == _CONFLICT and expected.get(status.get("reason", ""), False):
             return None
         return self._refuse(answer, f"{method} {kind.plural}", what)
 
@@ -251,6 +258,11 @@ class KubernetesApi:
         raise KubernetesError(f"{what}: the API server refused it (status {answer.status}): {text}")
 
 
+def is_in_pod(settings: Settings) -> bool:
+    """Whether this runs in a pod of the cluster, and asks its API server as the pod's ServiceAccount."""
+    return not settings.k8s_kubeconfig and _IN_POD in os.environ
+
+
 def configuration_of(settings: Settings) -> Any:
     """The official client's configuration.
 
@@ -259,7 +271,7 @@ def configuration_of(settings: Settings) -> Any:
     """
     found = official.Configuration()
     try:
-        if settings.k8s_kubeconfig or _IN_POD not in os.environ:
+        if not is_in_pod(settings):
             official_config.load_kube_config(
                 settings.k8s_kubeconfig or None, settings.k8s_context or None, client_configuration=found
             )

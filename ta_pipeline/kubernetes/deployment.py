@@ -11,12 +11,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ta_pipeline.job_options import of_the_cluster
 from ta_pipeline.kubernetes.status import JOB_ID_KEY, RUNNING
 from ta_pipeline.settings import Settings
 
 MAIN_CONTAINER = "flink-main-container"
 _NONCE_DIGITS = 12
 """Of a job's id, hexadecimal: 48 bits, which JSON's numbers hold exactly."""
+_RESTARTS = "restart-strategy."
+"""One strategy has nothing to say about the options of another."""
 _TAG = re.compile(r"[^/]:(?P<tag>[^:/@]+)$")
 
 
@@ -42,7 +45,7 @@ def to_run(
 
     Args:
         declared: of the overlay.
-        settings: of the version: its image and its settings.
+        settings: of the version: its image and its settings; of them comes what Flink's configuration has to follow.
         job_id: 32 hexadecimal digits. The operator starts a job of an id once, however often this is applied.
         variables: `TA_*` for the job, without secrets; default: those of the settings.
         restore_from: a savepoint or checkpoint; None: no state.
@@ -57,13 +60,11 @@ def to_run(
     } | {"namespace": settings.k8s_namespace}
     spec = fresh["spec"]
     spec["image"] = settings.image
-    spec["flinkConfiguration"] = {
-        **spec.get("flinkConfiguration", {}),
-        JOB_ID_KEY: job_id,
-        # The operator reads them here: a savepoint that it takes goes where ours do, and one of a drill where its do.
-        "execution.checkpointing.dir": settings.checkpoint_dir,
-        "execution.checkpointing.savepoint-dir": settings.savepoint_dir,
+    declared_options = {
+        name: value for name, value in spec.get("flinkConfiguration", {}).items() if not name.startswith(_RESTARTS)
     }
+    # The operator reads them here: a savepoint that it takes goes where ours do, and one of a drill where its do.
+    spec["flinkConfiguration"] = {**declared_options, **of_the_cluster(settings), JOB_ID_KEY: job_id}
     _set_environment(spec, settings.public() if variables is None else variables)
     job = {
         **spec.get("job", {}),

@@ -253,4 +253,5 @@ def _check(declared: Mapping[str, Any], known: set[str], where: str) -> None:
 def _order(one: Mapping[str, Any]) -> tuple[int, str, str, str, str]:
     group, _, version = one["apiVersion"].rpartition("/")
     rank = _FIRST.index(one["kind"]) if one["kind"] in _FIRST else len(_FIRST)
-    return (rank, group, version, one["kind"], one["metadata"]["name"])
+    # A kind of no group comes behind those that have one.
+    return (rank, group or "~", version, one["kind"], one["metadata"]["name"])

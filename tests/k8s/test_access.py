@@ -19,6 +19,9 @@ SECRET = Kind("Secret", "secrets", "v1")
 SERVICE = Kind("Service", "services", "v1")
 ACCOUNT = Kind("ServiceAccount", "serviceaccounts", "v1")
 DEPLOYMENT = Kind("Deployment", "deployments", "apps/v1")
+JOB_OF_PODS = Kind("Job", "jobs", "batch/v1")
+POD_TEMPLATE = Kind("PodTemplate", "podtemplates", "v1")
+LEASE = Kind("Lease", "leases", "coordination.k8s.io/v1")
 ROLE = Kind("Role", "roles", "rbac.authorization.k8s.io/v1")
 CONTENT: dict[str, dict[str, Any]] = {
     "Pod": {"spec": {"containers": [{"name": "c", "image": "i"}]}},
@@ -27,6 +30,9 @@ CONTENT: dict[str, dict[str, Any]] = {
     "Service": {"spec": {"ports": [{"port": 80}]}},
     "ServiceAccount": {},
     "Role": {"rules": []},
+    "Lease": {"spec": {"holderIdentity": "a"}},
+    "PodTemplate": {"template": {"spec": {"containers": [{"name": "c", "image": "i"}]}}},
+    "Job": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}},
     "Deployment": {"spec": {
         "selector": {"matchLabels": {"a": "1"}},
         "template": {"metadata": {"labels": {"a": "1"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
@@ -40,12 +46,16 @@ JOB = {
     CONFIG_MAP: {"get", "list", "watch", "create", "update", "patch", "delete"},
     DEPLOYMENT: {"get"},
     SECRET: set(), SERVICE: set(), ACCOUNT: set(), ROLE: set(), FLINK_DEPLOYMENT: set(), FLINK_STATE_SNAPSHOT: set(),
+    JOB_OF_PODS: set(), POD_TEMPLATE: set(), LEASE: set(),
 }  # fmt: skip
 """What the job's pods may do: native mode and high availability, and nothing else."""
 PLATFORM = {
     FLINK_DEPLOYMENT: {"get", "create", "patch", "delete"},
     FLINK_STATE_SNAPSHOT: {"get", "create"},
     POD: {"list"},
+    JOB_OF_PODS: {"list", "create"},
+    POD_TEMPLATE: {"get"},
+    LEASE: {"get", "create", "update"},
     SECRET: set(), CONFIG_MAP: set(), SERVICE: set(), ACCOUNT: set(), ROLE: set(), DEPLOYMENT: set(),
 }  # fmt: skip
 """What whoever drives the runtime may do."""

@@ -16,7 +16,10 @@ from ta_pipeline.runtime import JobStatus
 from ta_pipeline.settings import AROUND_THE_JOB, PLACE_OF_THE_JOB, Settings, load_settings
 
 FIELDS = set(Settings.model_fields)
-JOB = [path for path in sorted((REPOSITORY / "flink").glob("*.py")) if path.name != "benchmarks.py"]
+JOB = [
+    *(path for path in sorted((REPOSITORY / "flink").glob("*.py")) if path.name != "benchmarks.py"),
+    REPOSITORY / "ta_pipeline" / "job_options.py",
+]
 HOLDERS = {"settings", "own"}
 """What the code calls the settings; within the class itself it is `self`."""
 CHANGED = {
@@ -56,7 +59,7 @@ def planned(before: Settings, after: Settings) -> str | None:
 
 
 def read_by_the_job() -> set[str]:
-    """Fields that the modules of `flink/`, or what they import of `ta_pipeline` by name, read."""
+    """Fields that the modules of the job, or what they import of `ta_pipeline` by name, read."""
     found: set[str] = set()
     for path in JOB:
         tree = ast.parse(path.read_text(encoding="utf-8"))

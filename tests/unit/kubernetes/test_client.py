@@ -31,6 +31,7 @@ CALLS: dict[str, Call] = {
     "find": lambda api: api.find(POD),
     "apply": lambda api: api.apply(FLINK_DEPLOYMENT, OBJECT),
     "create": lambda api: api.create(FLINK_STATE_SNAPSHOT, OBJECT),
+    "replace": lambda api: api.replace(FLINK_DEPLOYMENT, OBJECT),
     "delete": lambda api: api.delete(FLINK_DEPLOYMENT, NAME),
     "serves": lambda api: api.serves(FLINK_STATE_SNAPSHOT),
 }
@@ -67,7 +68,7 @@ def test_an_object_that_is_not_there_is_none() -> None:
     assert told(404, NOT_FOUND, CALLS["delete"]) is None
 
 
-@pytest.mark.parametrize("call", ["get", "find", "apply", "create", "delete"])
+@pytest.mark.parametrize("call", ["get", "find", "apply", "create", "replace", "delete"])
 @pytest.mark.parametrize("content", [b"404 page not found\n", refusal("NotFound", "could not find the resource")])
 def test_a_kind_that_is_not_installed_is_an_error_and_no_absence(call: str, content: object) -> None:
     with pytest.raises(KubernetesError, match="install the CRDs"):
@@ -150,8 +151,15 @@ def test_a_write_of_somebody_else_in_between_is_tried_again() -> None:
 
 def test_what_exists_already_is_not_created_twice() -> None:
     content = refusal("AlreadyExists", "already exists", name=NAME, kind="flinkstatesnapshots")
-    assert told(409, content, CALLS["create"]) is False
-    assert told(201, OBJECT, CALLS["create"]) is True
+    assert told(409, content, CALLS["create"]) is None
+    assert told(201, OBJECT, CALLS["create"]) == OBJECT
+
+
+def test_what_has_changed_since_it_was_read_or_is_gone_is_not_written_over() -> None:
+    content = refusal("Conflict", "the object has been modified", name=NAME, kind="flinkdeployments")
+    assert told(409, content, CALLS["replace"]) is None
+    assert told(404, NOT_FOUND, CALLS["replace"]) is None
+    assert told(200, OBJECT, CALLS["replace"]) == OBJECT
 
 
 def test_what_is_not_valid_is_told_by_its_fields() -> None:

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from ta_pipeline.job_options import of_the_cluster, of_the_table_job
 from ta_pipeline.kubernetes.deployment import image_problem, nonce_of, renamed, rest_url, service_url, to_run
+from ta_pipeline.kubernetes.manifests import flink_deployment, render
 from ta_pipeline.settings import load_settings
+from tests.manifests import settings
 
 JOB_ID = "0123456789abcdef0123456789abcdef"
 DECLARED: dict[str, Any] = {
@@ -30,17 +33,18 @@ SETTINGS = load_settings(
     kafka_password="hidden-from-all",  # noqa: S106 - what must not be told
 )
 
+PROD = settings(render("prod"))
+PRODUCTION = flink_deployment(render("prod"), "torghut-ta")
+DECLARED_OPTIONS = PRODUCTION["spec"]["flinkConfiguration"]
+
 
 def test_a_version_is_the_declared_object_with_its_image_and_its_settings() -> None:
     found = to_run(DECLARED, SETTINGS, JOB_ID, arguments=("--rebuild", "s3a://b/r"))
     assert found["metadata"] == {"name": "torghut-ta", "namespace": "torghut", "labels": {"a": "1"}}
     spec = found["spec"]
     assert spec["image"] == "registry.example/ta:2"
-    assert spec["flinkConfiguration"] == {
-        "a": "1", "$internal.pipeline.job-id": JOB_ID,
-        "execution.checkpointing.dir": SETTINGS.checkpoint_dir,
-        "execution.checkpointing.savepoint-dir": SETTINGS.savepoint_dir,
-    }  # fmt: skip
+    assert spec["flinkConfiguration"] == {"a": "1", "$internal.pipeline.job-id": JOB_ID, **of_the_cluster(SETTINGS)}
+    assert spec["flinkConfiguration"]["execution.checkpointing.savepoint-dir"] == SETTINGS.savepoint_dir
     assert spec["job"] == {
         "entryClass": "P", "args": ["-py", "job.py", "--rebuild", "s3a://b/r"], "state": "running", "parallelism": 2,
         "upgradeMode": "savepoint",
@@ -51,6 +55,41 @@ def test_a_version_is_the_declared_object_with_its_image_and_its_settings() -> N
     environment = {one["name"]: one["value"] for one in main["env"]}
     assert (environment["KEPT"], environment["TA_SESSION"]) == ("1", "regular")
     assert len(environment) == len(main["env"]), "each variable once"
+
+
+def test_what_flink_is_told_follows_the_settings_of_the_version() -> None:
+    wanted = load_settings(
+        checkpoint_interval_ms=500, checkpoint_timeout_ms=90_000, tolerable_failed_checkpoints=7,
+        checkpoint_dir="s3a://b/own", savepoint_dir="s3a://b/saved", restart_max_delay_ms=9_000,
+    )  # fmt: skip
+    found = to_run(PRODUCTION, wanted, JOB_ID)["spec"]["flinkConfiguration"]
+    assert {name: found[name] for name in found if found[name] != DECLARED_OPTIONS.get(name)} == {
+        "$internal.pipeline.job-id": JOB_ID,
+        "execution.checkpointing.interval": "500 ms",
+        "execution.checkpointing.min-pause": "250 ms",
+        "execution.checkpointing.timeout": "90000 ms",
+        "execution.checkpointing.tolerable-failed-checkpoints": "7",
+        "execution.checkpointing.dir": "s3a://b/own",
+        "execution.checkpointing.savepoint-dir": "s3a://b/saved",
+        "restart-strategy.exponential-delay.max-backoff": "9000 ms",
+    }
+    assert set(DECLARED_OPTIONS) <= set(found)
+
+
+def test_of_another_restart_strategy_nothing_is_left() -> None:
+    found = to_run(PRODUCTION, load_settings(restart_strategy="fixed-delay"), JOB_ID)["spec"]["flinkConfiguration"]
+    assert {name: value for name, value in found.items() if name.startswith("restart-strategy")} == {
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": "5",
+        "restart-strategy.fixed-delay.delay": "5 s",
+    }
+
+
+def test_with_the_settings_of_the_overlay_it_is_what_the_overlay_declares_already() -> None:
+    for name, wanted in (("torghut-ta", PROD), ("torghut-ta-table", of_the_table_job(PROD))):
+        declared = flink_deployment(render("prod"), name)
+        found = to_run(declared, wanted, JOB_ID)["spec"]["flinkConfiguration"]
+        assert found == {**declared["spec"]["flinkConfiguration"], "$internal.pipeline.job-id": JOB_ID}
 
 
 def test_no_secret_gets_into_the_object() -> None:

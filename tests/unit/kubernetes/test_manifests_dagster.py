@@ -17,10 +17,11 @@ from dagster_k8s.job import construct_dagster_k8s_job
 from dagster_postgres import DagsterPostgresStorage
 from kubernetes.client import ApiClient
 
+from ta_pipeline.kubernetes.agent_job import template_name
 from ta_pipeline.kubernetes.manifests import render
 from ta_pipeline.local.settings import REPOSITORY
 from tests.kubernetes_schemas import problems
-from tests.manifests import Pods, environment_of, of_kind, pods_of
+from tests.manifests import Pods, environment_of, of_kind, pods_of, settings
 
 IMAGE = "lab/torghut-ta-platform:0.1.0"
 KUBECONFIG = """\
@@ -168,3 +169,22 @@ def test_the_pod_of_a_run_has_the_settings_and_secrets_of_the_code_location(run_
     assert [one["configMapRef"]["name"] for one in container["envFrom"]] == [
         one["configMapRef"]["name"] for one in code["envFrom"]
     ]
+
+
+def test_a_rollout_has_the_image_the_account_the_settings_and_the_secrets_of_the_run_that_asks_for_it(
+    run_pod: dict[str, Any],
+) -> None:
+    (asks,) = run_pod["spec"]["template"]["spec"]["containers"]
+    pods = of_component("rollout")
+    assert pods.name == template_name(settings(render("prod")))
+    (container,) = pods.containers()
+    assert container["image"] == asks["image"]
+    assert pods.spec["serviceAccountName"] == run_pod["spec"]["template"]["spec"]["serviceAccountName"]
+    given, wanted = environment_of(container), environment_of(asks)
+    assert {name: wanted.get(name) for name in given} == given
+    # A rollout alerts nobody, and what is in ClickHouse is nothing to it.
+    left = {"TA_ALERT_WEBHOOK_URL", "TA_CLICKHOUSE_PASSWORD"}
+    assert {name for name in wanted if "secretKeyRef" in wanted[name].get("valueFrom", {})} - left == {
+        name for name in given if "valueFrom" in given[name]
+    } | {"DAGSTER_PG_PASSWORD"}
+    assert container["envFrom"][0] == asks["envFrom"][0]

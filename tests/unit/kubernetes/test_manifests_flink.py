@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import warnings
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ta_pipeline.job_options import of_the_table_job, options_of
 from ta_pipeline.kubernetes.manifests import flink_deployment, render
 from ta_pipeline.local.flink import _NO_ENVIRONMENT_IN_THE_LOG, NO_WORKER_SERVER, _configuration, distribution
 from ta_pipeline.local.flink_logging import JOB_TEMPLATE, LOG4J
@@ -52,33 +51,19 @@ def flink(name: str = "torghut-ta", overlay: str = "prod") -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="module")
-def job_code() -> Any:
-    """The modules of the job that say how it is set; PyFlink warns when it is imported, and starts no JVM."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from flink import environment, table_job  # noqa: PLC0415
-    return SimpleNamespace(options_of=environment.options_of, table=table_job)
-
-
 def jobs() -> list[tuple[str, str]]:
     return [("prod", "torghut-ta"), ("prod", "torghut-ta-table"), ("dev", "torghut-ta")]
 
 
 @pytest.mark.parametrize(("overlay", "name"), jobs())
-def test_state_checkpoints_and_restarts_are_those_that_the_job_sets_itself(
-    job_code: Any, overlay: str, name: str
-) -> None:
+def test_state_checkpoints_and_restarts_are_those_that_the_job_sets_itself(overlay: str, name: str) -> None:
     there = settings(render(overlay))
     if name != there.k8s_deployment:
-        assert name == job_code.table.job_name(there)
-        # As flink/table_job.py has it.
-        any_number = job_code.table.ANY_NUMBER
-        changed = {"checkpoint_dir": f"{there.checkpoint_dir}/table", "tolerable_failed_checkpoints": any_number}
-        there = there.model_copy(update=changed)
+        there = of_the_table_job(there)
+        assert name == there.k8s_deployment
     wanted = {
         key: value
-        for key, value in job_code.options_of(there, bounded=False).items()
+        for key, value in options_of(there, bounded=False).items()
         if key.startswith(("execution.checkpointing", "restart-strategy", "state", "python"))
     }
     assert len(wanted) > 15

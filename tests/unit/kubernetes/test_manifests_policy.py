@@ -43,6 +43,10 @@ ACCESS: dict[str, dict[tuple[str, str], set[str]]] = {
     "torghut-ta-platform": {
         ("flink.apache.org", "flinkdeployments"): {"get", "create", "patch", "delete"},
         ("flink.apache.org", "flinkstatesnapshots"): {"get", "create"},
+        # A rollout in a Job of its own, and its locks.
+        ("batch", "jobs"): {"list", "create"},
+        ("", "podtemplates"): {"get"},
+        ("coordination.k8s.io", "leases"): {"get", "create", "update"},
         ("", "pods"): {"list"},
         ("", "events"): {"list"},
     },
@@ -51,7 +55,7 @@ ACCESS: dict[str, dict[tuple[str, str], set[str]]] = {
 ACCOUNTS = {
     "job": "torghut-ta", "table": "torghut-ta", "clock": "torghut-ta-around", "probe": "torghut-ta-around",
     "dagster-webserver": "torghut-ta-dagster", "dagster-daemon": "torghut-ta-dagster",
-    "dagster-code": "torghut-ta-platform",
+    "dagster-code": "torghut-ta-platform", "rollout": "torghut-ta-platform",
 }  # fmt: skip
 
 KAFKA = "kafka: strimzi.io/cluster=kafka"
@@ -63,7 +67,8 @@ PROMETHEUS = "monitoring: app.kubernetes.io/name=prometheus"
 OPERATOR = "flink-operator: app.kubernetes.io/name=flink-kubernetes-operator"
 API_SERVICE, API_SERVER = "10.96.0.1/32", "192.0.2.10/32"
 POSTGRESQL = "cnpg.io/cluster=torghut-dagster-db"
-FLINK, DRIVERS, PROBE = "ours in (job, table)", "ours in (dagster-code, dagster-run)", "ours in (probe)"
+FLINK, PROBE = "ours in (job, table)", "ours in (probe)"
+DRIVERS, WATCHERS = "ours in (dagster-code, dagster-run, rollout)", "ours in (dagster-code, dagster-run)"
 DAGSTER = "ours in (dagster-webserver, dagster-daemon, dagster-code, dagster-run)"
 ANY = "any port"
 STORES = {(KAFKA, "TCP 9093"), (S3, "TCP 9000"), (REGISTRY, "TCP 8081"), (CLICKHOUSE, "TCP 8123")}
@@ -77,7 +82,7 @@ NETWORK: dict[str, dict[str, Any]] = {
     },
     "torghut-ta-around": {
         "of": {"clock", "probe"},
-        "ingress": {(PROMETHEUS, "TCP 19251"), (DRIVERS, "TCP 19251")},
+        "ingress": {(PROMETHEUS, "TCP 19251"), (WATCHERS, "TCP 19251")},
         "egress": {(KAFKA, "TCP 9093"), (REGISTRY, "TCP 8081")} | NAMES,
     },
     "torghut-ta-dagster": {
@@ -86,6 +91,11 @@ NETWORK: dict[str, dict[str, Any]] = {
         "egress": STORES | NAMES | API | {
             ("ours in (dagster-code)", "TCP 4000"), (FLINK, "TCP 8081"), (PROBE, "TCP 19251"), (POSTGRESQL, "TCP 5432"),
         },
+    },
+    "torghut-ta-rollout": {
+        "of": {"rollout"},
+        "ingress": set(),
+        "egress": (STORES - {(CLICKHOUSE, "TCP 8123")}) | NAMES | API | {(FLINK, "TCP 8081")},
     },
 }  # fmt: skip
 """NetworkPolicies: whose they are, and every peer with its port."""
@@ -100,6 +110,7 @@ BY_COMPONENT = {
         "observability-minio-creds", "torghut-ta", "kafka-cluster-ca-cert", "torghut-clickhouse-auth",
         "torghut-ta-dagster-postgresql", "torghut-ta-alerts",
     },
+    "rollout": {"observability-minio-creds", "torghut-ta", "kafka-cluster-ca-cert"},
 }  # fmt: skip
 """The secrets that each pod is given in production."""
 
@@ -242,7 +253,8 @@ def peers(rules: list[dict[str, Any]], side: str) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("overlay", overlays())
 def test_network_policies_name_the_peers_of_the_table_and_no_others(overlay: str) -> None:
     policies = of_kind(render(overlay), "NetworkPolicy")
-    assert set(policies) == {name for name in NETWORK if overlay == "dagster" or name != "torghut-ta-dagster"}
+    of_dagster = {"torghut-ta-dagster", "torghut-ta-rollout"}
+    assert set(policies) == (set(NETWORK) if overlay == "dagster" else set(NETWORK) - of_dagster)
     for name, policy in policies.items():
         wanted, spec = NETWORK[name], policy["spec"]
         assert spec["policyTypes"] == ["Ingress", "Egress"]
