@@ -36,8 +36,8 @@ _META = {
 }
 _TEXT = {"type": "string"}
 _BY_HAND: dict[tuple[str, str], dict[str, Any]] = {
-    # Strimzi, "KafkaUser schema reference"; v1beta2 and v1 have these fields alike.
-    ("kafka.strimzi.io/v1beta2", "KafkaUser"): {
+    # Strimzi, "KafkaUser schema reference"; v1, which came with 0.49, and all that 1.0 knows.
+    ("kafka.strimzi.io/v1", "KafkaUser"): {
         "type": "object",
         "required": ["authentication", "authorization"],
         "properties": {
