@@ -188,6 +188,8 @@ def _monitoring(kind: str) -> dict[str, Any]:
     file = load_local_settings().jars_dir / "schemas" / "prometheus" / "schema" / "validation-schema.json"
     schema = json.loads(file.read_text(encoding="utf-8"))
     definitions = {name: _strict(_of_fabric8(one)) for name, one in schema["definitions"].items()}
+    # As it is in Java; as it is in an object, the operator's CRDs say.
+    definitions["kubernetes_apimachinery_pkg_util_intstr_IntOrString"] = {"type": ["integer", "string"]}
     whole = _whole({"$ref": f"#/definitions/os_monitoring_v1_{kind}Spec"})
     return {**_strict(whole), "definitions": definitions}
 

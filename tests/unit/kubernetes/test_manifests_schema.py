@@ -120,6 +120,13 @@ WRONG: dict[str, tuple[str, Change]] = {
 }  # fmt: skip
 
 
+def test_the_rules_for_prometheus_are_valid_and_a_wrong_field_in_them_is_seen() -> None:
+    rules = read_mapping(DIRECTORY / "prometheus" / "rules.yaml")
+    assert problems(rules) == []
+    rules["spec"]["groups"][0]["rules"][0] |= {"fore": "2m", "expr": []}
+    assert len(problems(rules)) == 2
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_a_field_that_is_not_known_or_of_the_wrong_type_is_seen(name: str) -> None:
     kind, change = WRONG[name]
