@@ -19,7 +19,7 @@ VERSIONS = ("1.28", "1.33", "1.37")
 THE_ONE_DIFFERENCE = (
     "spec.flinkVersion: 'v2_2' is not one of ['v1_13', 'v1_14', 'v1_15', 'v1_16', 'v1_17', 'v1_18', 'v1_19', 'v1_20']"
 )
-"""The newest CRDs that Maven has are of operator 1.10; v2_2 came with 1.13, which runs the job (docs/kubernetes.md)."""
+"""The newest CRDs that Maven has are of operator 1.10; v2_2 came with 1.13 (docs/kubernetes.md)."""
 
 Change = Callable[[dict[str, Any]], object]
 
