@@ -36,8 +36,8 @@ _META = {
 }
 _TEXT = {"type": "string"}
 _BY_HAND: dict[tuple[str, str], dict[str, Any]] = {
-    # Strimzi, "KafkaUser schema reference"; v1beta2 and v1 have these fields alike.
-    ("kafka.strimzi.io/v1beta2", "KafkaUser"): {
+    # Strimzi, "KafkaUser schema reference"; v1, which came with 0.49, and all that 1.0 knows.
+    ("kafka.strimzi.io/v1", "KafkaUser"): {
         "type": "object",
         "required": ["authentication", "authorization"],
         "properties": {
@@ -188,6 +188,8 @@ def _monitoring(kind: str) -> dict[str, Any]:
     file = load_local_settings().jars_dir / "schemas" / "prometheus" / "schema" / "validation-schema.json"
     schema = json.loads(file.read_text(encoding="utf-8"))
     definitions = {name: _strict(_of_fabric8(one)) for name, one in schema["definitions"].items()}
+    # As it is in Java; as it is in an object, the operator's CRDs say.
+    definitions["kubernetes_apimachinery_pkg_util_intstr_IntOrString"] = {"type": ["integer", "string"]}
     whole = _whole({"$ref": f"#/definitions/os_monitoring_v1_{kind}Spec"})
     return {**_strict(whole), "definitions": definitions}
 

@@ -116,7 +116,7 @@ def test_every_option_is_one_that_flink_knows() -> None:
     # Of the operator, and of a reporter that is named by the middle of its options.
     assert wanted - found == {
         "kubernetes.operator.deployment.rollback.enabled", "kubernetes.operator.snapshot.resource.enabled",
-        "kubernetes.operator.job.upgrade.last-state-fallback.enabled",
+        "kubernetes.operator.job.upgrade.last-state-fallback.enabled", "kubernetes.operator.savepoint.cleanup.enabled",
         "metrics.reporter.prom.factory.class", "metrics.reporter.prom.port",
     }  # fmt: skip
 
@@ -149,6 +149,14 @@ def test_development_and_production_share_no_folder() -> None:
     ]
     assert all(len(one) == 3 for one in folders)
     assert not folders[0] & folders[1]
+
+
+@pytest.mark.parametrize(("overlay", "name"), jobs())
+def test_the_operator_deletes_no_savepoint_and_brings_no_version_back(overlay: str, name: str) -> None:
+    """By default the first is after a day, or beyond the tenth: one that a rollback needs may be among them."""
+    found = flink(name, overlay)["flinkConfiguration"]
+    assert found["kubernetes.operator.savepoint.cleanup.enabled"] == "false"
+    assert found["kubernetes.operator.deployment.rollback.enabled"] == "false"
 
 
 @pytest.mark.parametrize(("overlay", "name"), jobs())

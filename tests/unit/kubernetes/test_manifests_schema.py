@@ -19,7 +19,7 @@ VERSIONS = ("1.28", "1.33", "1.37")
 THE_ONE_DIFFERENCE = (
     "spec.flinkVersion: 'v2_2' is not one of ['v1_13', 'v1_14', 'v1_15', 'v1_16', 'v1_17', 'v1_18', 'v1_19', 'v1_20']"
 )
-"""The newest CRDs that Maven has are of operator 1.10; v2_2 came with 1.13, which runs the job (docs/kubernetes.md)."""
+"""The newest CRDs that Maven has are of operator 1.10; v2_2 came with 1.13 (docs/kubernetes.md)."""
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -118,6 +118,13 @@ WRONG: dict[str, tuple[str, Change]] = {
     "an unknown field of its endpoint": ("PodMonitor", _set("spec", "podMetricsEndpoints", 0, "every", value="15s")),
     "an unknown field of its selector": ("PodMonitor", _set("spec", "selector", "labels", value={})),
 }  # fmt: skip
+
+
+def test_the_rules_for_prometheus_are_valid_and_a_wrong_field_in_them_is_seen() -> None:
+    rules = read_mapping(DIRECTORY / "prometheus" / "rules.yaml")
+    assert problems(rules) == []
+    rules["spec"]["groups"][0]["rules"][0] |= {"fore": "2m", "expr": []}
+    assert len(problems(rules)) == 2
 
 
 @pytest.mark.parametrize("name", WRONG)
