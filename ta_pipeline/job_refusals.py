@@ -41,6 +41,11 @@ _SIGNS = (
         "S3 refused: look at TA_S3_ACCESS_KEY and TA_S3_SECRET_KEY",
     ),
     (
+        # The JobManager keeps what is submitted in S3; its exception is of a class that Flink's client does not have.
+        r"ClassNotFoundException: com\.amazonaws\S*Exception",
+        "S3 refused the JobManager, and its log says what: look at TA_S3_ACCESS_KEY and TA_S3_SECRET_KEY",
+    ),
+    (
         r"AUTHENTICATION_FAILED|Code: 516",
         "ClickHouse refused: look at TA_CLICKHOUSE_USERNAME and TA_CLICKHOUSE_PASSWORD",
     ),

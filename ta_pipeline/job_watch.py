@@ -11,6 +11,7 @@ from ta_pipeline.errors import FlinkError, FlinkNotFoundError
 from ta_pipeline.flink_answers import ENDED, JobSummary
 from ta_pipeline.flink_rest import FlinkRest
 from ta_pipeline.job_refusals import explained
+from ta_pipeline.retained import newest_checkpoint
 from ta_pipeline.runtime import JobStatus, SavedPoint
 from ta_pipeline.settings import Settings
 
@@ -95,7 +96,7 @@ class JobWatch:
         """The newest checkpoint and savepoint of a job that Flink remembers, whether it runs or has ended."""
         self._await_fresh_answers(job_id)
         found = self._rest.checkpoints(job_id)
-        return [
+        points = [
             SavedPoint(path, at_ms, is_savepoint)
             for path, at_ms, is_savepoint in (
                 (found.latest_path, found.latest_ms, False),
@@ -104,6 +105,10 @@ class JobWatch:
             # A job goes on from checkpoints only. Its restart aborted the transactions of a savepoint before it.
             if path and at_ms is not None and not (is_savepoint and at_ms < (found.restored_ms or 0))
         ]
+        if not points and (restored := newest_checkpoint(self._settings, job_id)) is not None:
+            # A JobManager that took the job over knows of no checkpoint of before, but it restored one.
+            points.append(restored)
+        return points
 
     def exception(self, job_id: str) -> str | None:
         """The newest failure, and what to do about it where that is known."""

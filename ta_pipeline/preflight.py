@@ -5,14 +5,19 @@ Each check gives problems as text; the command line refuses to start, and asset 
 
 from __future__ import annotations
 
+from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka.admin import AdminClient
+
 from ta_pipeline.clickhouse import plan_migrations
 from ta_pipeline.errors import ClickHouseNoAnswerError
 from ta_pipeline.kafka_admin import broker_config, declared_topics, live_topics, plan_topics
+from ta_pipeline.kafka_refusals import ask, client_with
 from ta_pipeline.s3 import object_exists, s3_client
 from ta_pipeline.schema_registry import declared_subjects, plan_schemas
 from ta_pipeline.settings import Settings
 
 _S3 = ("s3://", "s3a://", "s3n://")
+KAFKA_SECONDS = 15.0
 MAX_TIMEOUT = "transaction.max.timeout.ms"
 CLICKHOUSE_SECONDS = 5
 """The job is not kept waiting for a ClickHouse that hangs."""
@@ -22,13 +27,14 @@ def problems(settings: Settings) -> list[str]:
     """Everything that would keep the job from running; empty when it may start.
 
     Raises:
-        KafkaSetupError: the broker cannot be reached.
+        KafkaSetupError: the broker cannot be reached, or does not let us into the job's consumer group.
         ClickHouseError: ClickHouse refuses what is asked of it.
         S3Error: S3 refuses, or cannot be reached.
         SchemaError: the registry refuses, or cannot be reached, and topics are Avro.
     """
     require_store(settings)
     require_registry(settings)
+    require_group(settings)
     try:
         tables = table_problems(settings, CLICKHOUSE_SECONDS)
     except ClickHouseNoAnswerError:
@@ -55,6 +61,22 @@ def require_registry(settings: Settings) -> None:
     """
     if "avro-confluent" in {settings.input_format, settings.output_format}:
         plan_schemas(settings, declared_subjects(settings)[:1])
+
+
+def require_group(settings: Settings) -> None:
+    """Check that Kafka lets us into the job's consumer group: the job itself notices after its first checkpoint.
+
+    Raises:
+        KafkaSetupError: it does not, or cannot be reached.
+    """
+    admin, refusals = client_with(settings, AdminClient)
+    group = ConsumerGroupTopicPartitions(settings.group_id)
+
+    def positions(seconds: float) -> object:
+        asked = admin.list_consumer_group_offsets([group], request_timeout=seconds)
+        return asked[settings.group_id].result(timeout=2 * seconds)
+
+    ask(admin, refusals, positions, KAFKA_SECONDS)
 
 
 def topic_problems(settings: Settings) -> list[str]:

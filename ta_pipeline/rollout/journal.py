@@ -114,6 +114,7 @@ class Rollout:
         old_job_id: the job that is replaced; None: nothing ran when this was planned.
         savepoint: the state the old job left.
         stopped_at: when it was asked to stop.
+        stops: how often the stop was begun anew, because the job was restarted under it.
         attempts: ids the new job was submitted under, or was about to be: chosen before, so that each is submitted
             once; the last one counts.
         start_from: the state it starts from; None: without.
@@ -146,6 +147,7 @@ class Rollout:
     old_job_id: str | None = None
     savepoint: str | None = None
     stopped_at: float | None = None
+    stops: int = 0
     attempts: tuple[str, ...] = ()
     start_from: str | None = None
     first_record_at: float | None = None
@@ -190,7 +192,7 @@ class Rollout:
     @property
     def stop_request(self) -> str:
         """What the old job is asked to stop under: asked again, it is the same stop. 32 hexadecimal digits."""
-        return uuid.uuid5(uuid.NAMESPACE_OID, self.id).hex
+        return uuid.uuid5(uuid.NAMESPACE_OID, f"{self.id}/{self.stops}").hex
 
     @property
     def downtime_seconds(self) -> float | None:

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.kafka_config import ConfigValue
-from ta_pipeline.kafka_refusals import ask, client_with
+from ta_pipeline.kafka_refusals import Refusals, ask, client_with
 from ta_pipeline.settings import Settings
 
 TIMEOUT_SECONDS = 10.0
@@ -27,7 +27,7 @@ class Offsets:
         self._settings = settings
         self._where = settings.kafka_bootstrap
         self._consumer, self._refusals = client_with(settings, Consumer, **options)
-        self._members: dict[str, Consumer] = {}
+        self._members: dict[str, tuple[Consumer, Refusals]] = {}
         """By group: a group's positions are asked for in its name."""
 
     def ends(self, topics: Iterable[str]) -> dict[str, int]:
@@ -62,16 +62,15 @@ class Offsets:
         """
         if group_id not in self._members:
             options: dict[str, ConfigValue] = {"group.id": group_id}
-            self._members[group_id], _ = client_with(self._settings, Consumer, **options)
-        with self._explained(f"group {group_id}"):
-            found = self._members[group_id].committed(
-                [TopicPartition(*place) for place in ends], timeout=TIMEOUT_SECONDS
-            )
+            self._members[group_id] = client_with(self._settings, Consumer, **options)
+        member, refusals = self._members[group_id]
+        places = [TopicPartition(*place) for place in ends]
+        found = ask(member, refusals, lambda seconds: member.committed(places, timeout=seconds), TIMEOUT_SECONDS)
         return sum(max(0, ends[one.topic, one.partition] - max(one.offset, 0)) for one in found)
 
     def close(self) -> None:
         """Let go of the broker."""
-        for consumer in (self._consumer, *self._members.values()):
+        for consumer in (self._consumer, *(member for member, _ in self._members.values())):
             consumer.close()
 
     def _partitions(self, topic: str) -> list[TopicPartition]:

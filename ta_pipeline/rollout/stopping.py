@@ -15,6 +15,12 @@ from ta_pipeline.rollout.tools import Tools
 from ta_pipeline.rollout.transitions import at, failed, joined, noted
 from ta_pipeline.runtime import JobStatus, Prepared
 
+STOPS = 10
+"""How often a stop is begun anew."""
+_PAUSE_SECONDS = 3.0
+_INTERRUPTED = ("Checkpoint Coordinator is suspending", "Not all required tasks are currently running")
+"""Why Flink has no savepoint of a job that was restarted meanwhile."""
+
 
 class Stopping:
     """The steps `planned`, `stopping` and `stopped`."""
@@ -84,6 +90,10 @@ class Stopping:
         now = running_job(old)
         if now is None:
             return self._from_last_state(rollout, "")
+        if now.state == "RUNNING" and rollout.stops < STOPS and any(sign in str(error) for sign in _INTERRUPTED):
+            self._tools.report(f"the job was restarted while it was to stop; trying again in {_PAUSE_SECONDS:g} s")
+            time.sleep(_PAUSE_SECONDS)
+            return at(rollout, "stopping", stops=rollout.stops + 1)
         if now.state == "RUNNING" and now.restarts == running.restarts:
             return failed(rollout, f"no savepoint could be taken, the old job runs on: {error}")
         self._tools.report(

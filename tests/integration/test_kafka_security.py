@@ -18,7 +18,7 @@ from ta_pipeline.kafka_admin import ensure_topics, live_topics, topic_names
 from ta_pipeline.kafka_rules import Rule, rules
 from ta_pipeline.local.certificates import Authority
 from ta_pipeline.monitoring.kafka_source import ask_kafka
-from ta_pipeline.preflight import topic_problems, transaction_problems
+from ta_pipeline.preflight import require_group, topic_problems, transaction_problems
 from ta_pipeline.readers import OutputReader, final_reader
 from ta_pipeline.recovery.retention import extents
 from ta_pipeline.rollout.offsets import Offsets
@@ -35,6 +35,8 @@ CLIENTS: dict[str, Callable[[Settings], object]] = {
     "readers": final_reader,
     "monitoring": lambda settings: ask_kafka(settings, int(time.time() * 1_000)),
     "rollouts": lambda settings: Offsets(settings).ends([settings.trades_topic]),
+    "preflight": require_group,
+    "positions": lambda settings: Offsets(settings).left_of(settings.group_id, {(settings.trades_topic, 0): 1}),
     "recovery": lambda settings: extents(settings, settings.input_topics),
 }
 
@@ -147,6 +149,16 @@ def test_a_topic_that_a_user_may_not_see_is_not_said_to_be_missing(broker: Secur
     assert f"user {settings.kafka_username!r} (TA_KAFKA_USERNAME) lacks an access rule" in message
     assert "docs/security.md" in message
     assert "does not exist" not in message
+
+
+def test_a_group_that_a_user_may_not_use_is_named_before_a_job_starts(broker: SecuredBroker) -> None:
+    """The job would commit its positions after its first checkpoint only, and fail then."""
+    settings = without(broker, "without-group", "group", broker.settings.group_id)
+    message = refusal_of(require_group, settings)
+    assert "Group authorization failed" in message
+    assert (
+        f"user {settings.kafka_username!r} (TA_KAFKA_USERNAME) lacks an access rule for the consumer group" in message
+    )
 
 
 def test_a_topic_that_a_user_may_read_and_not_write_says_so(broker: SecuredBroker) -> None:

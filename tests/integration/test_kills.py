@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from ta_pipeline.feed import send as feed
+from ta_pipeline.flink_rest import FlinkRest
 from tests.jobs import (
     FAST,
     on_time,
@@ -95,6 +96,26 @@ def test_what_is_committed_across_a_kill_equals_an_undisturbed_run(
             f"{status.restarts}; {status.exception or 'no exception'}"
         )
         assert status.state == "RUNNING"
+
+
+def test_a_job_that_ends_right_after_another_jobmanager_took_it_over_has_left_its_last_checkpoint(
+    stack: RunningStack,
+) -> None:
+    settings = stack.own_settings(startup_mode="earliest", checkpoint_interval_ms=3_600_000)
+    rest = FlinkRest(settings.flink_rest_url)
+    with running_job(stack, settings) as job:
+        (running,) = job.status()
+        kept = running.checkpoint_path
+        assert kept is not None
+        stack.kill("jobmanager")
+        stack.await_ready()
+        wait_for("the job runs again", lambda: [one.state for one in job.status()] == ["RUNNING"], 90)
+        assert rest.checkpoints(running.job_id).completed == 0
+        job.cancel()
+        wait_for("the job has ended", lambda: not job.status())
+        left = job.last_state(running.job_id)
+        assert left is not None
+        assert (left.path, left.is_savepoint) == (kept, False)
 
 
 def _is_back(stack: RunningStack, component: str, before: int) -> bool:

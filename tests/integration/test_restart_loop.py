@@ -1,4 +1,7 @@
-"""A restart loop of fifty: the last restore takes what the first one took, and nothing is left behind on the broker."""
+"""A restart loop of fifty: the last restore takes what the first one took, and nothing is left behind on the broker.
+
+A refused producer ends the TaskManager itself now and then: its writer throws once more while Flink 2.2 closes it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ RESTARTS = 50
 COMPARED = 10
 """The first and the last so many restarts."""
 SLOWER = 1.5
-"""The last restores may take so many times what the first took: a machine is never as quiet as it was."""
+"""The quickest of the last restores may take so many times what the quickest of the first took. What slows every one of
+them down shows there; a TaskManager that is new, and has its classes to load, or a busy machine slows some of them."""
 CLOSED_SECONDS = 10
 """The platform's clock has closed every second of the market by then."""
 _RESTORED = ("CREATED", "SCHEDULED", "DEPLOYING", "INITIALIZING")
@@ -59,7 +63,7 @@ def test_fifty_restarts_without_a_checkpoint_between_do_not_slow_the_restore_dow
                 restores.append(_restored(settings, running.job_id, restores[-1].attempt + 1 if restores else 0))
                 opened = _open_bars(broker, settings)
                 ids.append(_ids(broker, settings))
-                if restores[-1].attempt >= RESTARTS:
+                if len(restores) > RESTARTS:
                     break
                 # What it writes next is refused, as by a second job of the same transactional ids.
                 broker.abort(opened)
@@ -75,16 +79,17 @@ def test_fifty_restarts_without_a_checkpoint_between_do_not_slow_the_restore_dow
         failures = rest.failures(running.job_id)
     first, last = restores[1 : COMPARED + 1], restores[-COMPARED:]
     say(
-        f"restart loop: {restores[-1].attempt} restarts; restore, median of the first and last {COMPARED}: "
-        f"{_median(first, 'all_ms'):.0f} and {_median(last, 'all_ms'):.0f} ms, of the sinks alone "
-        f"{_median(first, 'sinks_ms'):.0f} and {_median(last, 'sinks_ms'):.0f} ms; the slowest of all "
+        f"restart loop: {len(restores) - 1} failures, {restores[-1].attempt} restarts; "
+        f"restore, quickest (median) of the first and last {COMPARED}: "
+        f"{_shown(first, 'all_ms')} and {_shown(last, 'all_ms')} ms, of the sinks alone "
+        f"{_shown(first, 'sinks_ms')} and {_shown(last, 'sinks_ms')} ms; the slowest of all "
         f"{max(one.all_ms for one in restores[1:])} ms; {checkpoints.completed} checkpoints, the last took "
         f"{checkpoints.latest_duration_ms} ms; "
         f"transactional ids on the broker {ids[0]} at first, {ids[-1]} at last; {len(bars)} bars; "
         f"the failure: {failures[0].cause[:120]}"
     )
     for what in ("all_ms", "sinks_ms"):
-        assert _median(last, what) <= SLOWER * _median(first, what), what
+        assert _quickest(last, what) <= SLOWER * _quickest(first, what), what
     assert ids[COMPARED] == ids[-1] <= 3 * len(SINKS), "a restart takes the names of before again"
     require_equal(settings.bars_topic, bars, expected(tmp_path, settings, messages[:sent])["bars"])
 
@@ -139,5 +144,9 @@ def _ids(broker: TransactionBroker, settings: Settings) -> int:
     return sum(prefix_of(name) == settings.transactional_id_prefix for name in look.ids)
 
 
-def _median(restores: list[Restore], what: str) -> float:
-    return statistics.median(getattr(one, what) for one in restores)
+def _quickest(restores: list[Restore], what: str) -> int:
+    return min(getattr(one, what) for one in restores)
+
+
+def _shown(restores: list[Restore], what: str) -> str:
+    return f"{_quickest(restores, what)} ({statistics.median(getattr(one, what) for one in restores):.0f})"

@@ -186,7 +186,7 @@ def test_a_client_whose_agent_died_submits_nothing_and_a_job_elsewhere_is_not_do
         rollouts = Rollouts(target)
         begun = rollouts.start(Options(), silent)
         assert begun is not None
-        wait_for("a client plans", lambda: clients_of(begun), 60)
+        wait_for("a client plans", lambda: clients_of(begun), 180)
         found = rollouts.journal.load()
         assert found is not None
         assert found.agent is not None
@@ -206,16 +206,18 @@ def test_a_client_whose_agent_died_submits_nothing_and_a_job_elsewhere_is_not_do
 
 
 class PausingJournal(Journal):
-    """A component stops answering when a step has been written down."""
+    """A component stops answering when a step has been written down: once, however often that is."""
 
     def __init__(self, platform: Platform, step: str, process: psutil.Process) -> None:
         super().__init__(platform.settings)
         self._step = step
         self._process = process
+        self._is_over = False
 
     def save(self, rollout: Rollout) -> Rollout:
         saved = super().save(rollout)
-        if rollout.step == self._step:
+        if rollout.step == self._step and not self._is_over:
+            self._is_over = True
             self._process.send_signal(signal.SIGSTOP)
             timer = threading.Timer(NO_ANSWER_SECONDS, self._process.send_signal, [signal.SIGCONT])
             timer.start()

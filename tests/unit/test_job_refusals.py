@@ -52,6 +52,10 @@ SETTINGS = load_settings(kafka_username="somebody", kafka_bootstrap="kafka:9093"
             "look at TA_S3_ACCESS_KEY and TA_S3_SECRET_KEY",
         ),
         (
+            "Caused by: java.lang.ClassNotFoundException: com.amazonaws.services.s3.model.AmazonS3Exception",
+            "S3 refused the JobManager, and its log says what: look at TA_S3_ACCESS_KEY and TA_S3_SECRET_KEY",
+        ),
+        (
             "com.clickhouse.client.api.ServerException: Code: 516. DB::Exception: default: Authentication failed: "
             "password is incorrect, or there is no user with such name. (AUTHENTICATION_FAILED)",
             "look at TA_CLICKHOUSE_USERNAME and TA_CLICKHOUSE_PASSWORD",

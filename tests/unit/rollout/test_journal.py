@@ -56,6 +56,7 @@ def test_what_another_version_of_this_code_has_written_beside_is_left_out() -> N
 def test_a_stop_is_asked_for_under_the_same_name_by_whoever_asks() -> None:
     assert ROLLOUT.stop_request == dataclasses.replace(ROLLOUT, step="stopping", agent=None).stop_request
     assert ROLLOUT.stop_request != dataclasses.replace(ROLLOUT, id="two").stop_request
+    assert ROLLOUT.stop_request != dataclasses.replace(ROLLOUT, stops=1).stop_request
     assert re.fullmatch("[0-9a-f]{32}", ROLLOUT.stop_request)
 
 
