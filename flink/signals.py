@@ -112,9 +112,13 @@ class SignalFunction(KeyedProcessFunction):  # type: ignore[misc]
         self._closings = ClockClosings(self._out_of_orderness_ms, self._closing_grace_ms)
         self._sessions = Sessions(self._engine_settings.session)
         self._engines: OrderedDict[str, SymbolEngine] = OrderedDict()
+        # Flink's default for the heap, said in words: with the default itself PyFlink asks a Java of its own for the
+        # default of RocksDB, and starts that Java beside each TaskManager's.
         ttl = (
             StateTtlConfig.new_builder(Time.days(self._state_ttl_days))
             .set_update_type(StateTtlConfig.UpdateType.OnCreateAndWrite)
+            .disable_cleanup_in_background()
+            .cleanup_incrementally(5, False)
             .build()
         )
         self._symbol = self._value(states.SYMBOL, runtime_context, ttl)
