@@ -4,8 +4,8 @@ Two passes over the values (first the mean, then the squared distances from it) 
 sum(x^2) - n * mean^2, which loses every digit for prices around 1e9 that differ by cents: Chan, Golub & LeVeque,
 "Algorithms for Computing the Sample Variance" (The American Statistician 37, 1983). Prices are first shifted by one
 of them, so that equal prices give exactly 0; returns need no shift. `math.fsum` is exact up to its last rounding, and
-`math.dist`, the root of the summed squares of distances, is within one ulp of it since Python 3.10. An error e of the
-mean adds e^2 to the variance, so the mean of returns, which nobody sees, may come from a plain sum.
+`math.dist`, the root of the summed squares of distances, is within one ulp of it since Python 3.10. A plain `sum` would
+do for the mean of returns, but for its last digits: since Python 3.12 it compensates for rounding, before it did not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 def deviation(values: Sequence[float]) -> float:
     """Population standard deviation (divisor n) of at least one value whose mean is not large beside it."""
     size = len(values)
-    distance = math.dist(values, [sum(values) / size] * size)
+    distance = math.dist(values, [math.fsum(values) / size] * size)
     return math.sqrt(distance * distance / size)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import statistics
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,12 @@ def test_the_standard_deviation_is_the_published_one_of_the_population(of) -> No
     x = numbers(table["x"])
     got = [of(x[at - 2 : at + 1]) for at in range(2, len(x))]
     assert got == pytest.approx(numbers(table["stddev3_population"][2:]), rel=1e-8)
+
+
+def test_the_deviation_of_returns_is_the_same_number_in_every_python() -> None:
+    closes = [64.88, 64.9, 64.92, 64.89]
+    returns = [math.log(after / before) for before, after in pairwise(closes)]
+    assert deviation(returns) == 0.00036316082088161183  # with `sum`: ...119 in 3.11
 
 
 def test_prices_around_a_billion_that_differ_by_cents_keep_their_digits() -> None:
