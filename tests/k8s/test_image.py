@@ -33,7 +33,7 @@ from tests.jobs import committed, expected, send, simulated, without_ingest
 from tests.k8s.containers import Container, Mount, why_not
 from tests.k8s.pods import Pods
 from tests.proofs import Say
-from tests.stack import RunningStack, wait_for
+from tests.stack import RunningStack, running_stack, wait_for
 
 pytestmark = pytest.mark.image
 
@@ -51,6 +51,13 @@ touch /tmp/written || echo "not writable: /tmp"
 echo "user: $(id -u):$(id -g)"
 grep -E '^(CapEff|NoNewPrivs):' /proc/self/status
 """
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    """What is around the job; its own Flink is in the containers, and no other one is started."""
+    with running_stack("kafka,registry,s3,zookeeper,clock") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -202,9 +209,7 @@ def until(pods: Pods, what: str, holds: Callable[[], Any], seconds: float) -> An
 def checkpointed(rest: FlinkRest) -> list[str]:
     """The jobs that run and have a completed checkpoint."""
     try:
-        return [
-            one.job_id for one in rest.jobs() if rest.is_running(one.job_id) and rest.checkpoints(one.job_id).completed
-        ]
+        return [one.id for one in rest.jobs() if rest.is_running(one.id) and rest.checkpoints(one.id).completed]
     except FlinkError:  # it is not up yet
         return []
 
