@@ -7,6 +7,7 @@
     ├── StateVersionError    saved indicator state is of a version this code cannot load
     ├── StateError           a savepoint or checkpoint is not there, not whole, or cannot be read
     ├── ManifestError        a file of Kubernetes manifests is missing, wrong, or uses what is not known here
+    ├── ImageError           the files of an image could not be put together
     ├── StackError           a local component could not be started, reached or stopped
     │   └── PortTakenError   a port that a component needs is held by another process
     ├── KafkaSetupError      a topic is missing or is declared otherwise than it is
@@ -63,6 +64,10 @@ class StateError(TaError):
 
 class ManifestError(TaError):
     """A file of Kubernetes manifests is missing, wrong, or uses what is not known here; the message names it."""
+
+
+class ImageError(TaError):
+    """The files of an image could not be put together; the message says which step failed, and ends with why."""
 
 
 class StackError(TaError):
