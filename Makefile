@@ -7,7 +7,14 @@ STAMP  := $(VENV)/.installed
 NAMESPACES = $(shell unshare --map-root-user --net --mount ip link show lo >/dev/null 2>&1 && echo "FAULTS_IN_A_NAMESPACE=1 unshare --map-root-user --net --mount")
 MOUNTS = $(shell unshare --map-root-user --mount true >/dev/null 2>&1 && echo "unshare --map-root-user --mount")
 
-.PHONY: help setup demo ui test test-kills test-faults check lint audit bench up down clean
+# Images for Kubernetes (docs/kubernetes.md): the names that the overlays in k8s/ have.
+IMAGE       ?= lab/torghut-ta
+TAG         ?= 0.1.0
+FLINK_IMAGE ?= flink:2.2.1-scala_2.12-java17
+# Of /opt/venv, where the image's files are put together without Docker; the image itself has 3.12.
+IMAGE_PYTHON ?= $(CURDIR)/$(BIN)/python
+
+.PHONY: help setup demo ui test test-kills test-faults test-k8s test-image check lint audit bench image image-tree up down clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +48,12 @@ test-faults: setup  ## Thirty faults while a market runs, and what else takes lo
 	$(NAMESPACES) $(BIN)/pytest -n 0 -m faults tests/faults
 	$(MOUNTS) $(BIN)/pytest -n 0 -m faults --ignore tests/faults
 
+test-k8s: setup  ## The kubernetes runtime against a real etcd and API server; built once, which needs Go and minutes.
+	$(BIN)/pytest -n 0 -m k8s tests/k8s
+
+test-image: setup  ## JobManager and TaskManager from the image's file tree run the job; IMAGE_PYTHON.
+	IMAGE_PYTHON=$(IMAGE_PYTHON) $(BIN)/pytest -n 0 -m image tests/k8s
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -57,6 +70,14 @@ check: lint test  ## Format, lint, types, layers, tests.
 
 bench: setup  ## Measure; the report goes to docs/benchmarks/.
 	$(BIN)/ta bench $(addprefix --day ,$(wildcard $(addprefix $(or $(TA_SHARED_DATA),../shared/data)/xxx_20180102_,trades.jsonl.gz quotes.jsonl.gz)))
+
+image:  ## Build the images for Kubernetes, linux/amd64; needs Docker with buildx. IMAGE, TAG, FLINK_IMAGE.
+	@docker buildx version >/dev/null 2>&1 || { echo 'Docker with buildx is needed for images: put `docker` on PATH'; exit 1; }
+	docker buildx build --platform linux/amd64 --file k8s/image/Dockerfile --build-arg FLINK_IMAGE=$(FLINK_IMAGE) --target job --tag $(IMAGE):$(TAG) .
+	docker buildx build --platform linux/amd64 --file k8s/image/Dockerfile --build-arg FLINK_IMAGE=$(FLINK_IMAGE) --target platform --tag $(IMAGE)-platform:$(TAG) .
+
+image-tree: setup  ## The files of the job's image in .local/image, without Docker (docs/kubernetes.md). IMAGE_PYTHON.
+	$(BIN)/python -m ta_pipeline.kubernetes.image_tree --python $(IMAGE_PYTHON)
 
 up down: setup  ## Start or stop the local stack.
 	$(BIN)/ta $@

@@ -20,11 +20,10 @@ from flink.environment import create_environment
 from flink.kafka import kafka_properties, with_clause
 from flink.sinks import Output, outputs
 from flink.uids import set_uids
+from ta_pipeline.job_options import of_the_table_job
 from ta_pipeline.settings import Settings, load_settings, parse_overrides
 
 DATABASE = "torghut"
-ANY_NUMBER = 2**31 - 1
-"""While the sink waits no checkpoint completes, for as long as it takes."""
 
 
 def _time(column: str) -> str:
@@ -76,15 +75,7 @@ _TABLES: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
 
 def build(settings: Settings) -> StreamExecutionEnvironment:
     """The table job as a graph, ready to execute."""
-    own = settings.model_copy(
-        update={
-            "checkpoint_dir": f"{settings.checkpoint_dir}/table",
-            "k8s_deployment": job_name(settings),
-            "restart_strategy": "exponential-delay",
-            "tolerable_failed_checkpoints": ANY_NUMBER,
-        }
-    )
-    environment, tables = create_environment(own, bounded=False)
+    environment, tables = create_environment(of_the_table_job(settings), bounded=False)
     inserts = tables.create_statement_set()
     for output in outputs(settings, live=False):
         if output.file not in _TABLES:
@@ -97,11 +88,6 @@ def build(settings: Settings) -> StreamExecutionEnvironment:
     inserts.attach_as_datastream()
     set_uids(environment)
     return environment
-
-
-def job_name(settings: Settings) -> str:
-    """The table job's name on the cluster."""
-    return f"{settings.k8s_deployment}-table"
 
 
 def jdbc_url(settings: Settings) -> str:
@@ -156,7 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", action="append", default=[], metavar="TA_X=Y", help="override one setting")
     settings = load_settings(**parse_overrides(parser.parse_args().set))
-    build(settings).execute(job_name(settings))
+    build(settings).execute(of_the_table_job(settings).k8s_deployment)
 
 
 if __name__ == "__main__":

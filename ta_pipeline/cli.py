@@ -13,6 +13,7 @@ from ta_pipeline import (
     cli_feed,
     cli_health,
     cli_job,
+    cli_manifests,
     cli_market,
     cli_recover,
     cli_rollout,
@@ -41,6 +42,7 @@ for group in (
     cli_health,
     cli_doctor,
     cli_market,
+    cli_manifests,
     cli_ui,
     cli_bench,
 ):

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ta_pipeline.errors import TaError
+from ta_pipeline.monitoring.incidents import HELP
 from ta_pipeline.monitoring.judge import judge
 from ta_pipeline.monitoring.snapshot import take_snapshot
 from ta_pipeline.monitoring.verdicts import Verdict
@@ -43,6 +44,8 @@ def health(as_json: Annotated[bool, typer.Option("--json", help="print the verdi
     else:
         console.print(_table(verdicts))
         console.print(f"asked everything in {snapshot.seconds:.2f} s", highlight=False)
+        if any(verdict.calls for verdict in verdicts):
+            console.print(f"what it means, and what to do: {HELP}", highlight=False)
     if any(verdict.state in {"bad", "unknown"} for verdict in verdicts):
         raise typer.Exit(1)
 

@@ -16,6 +16,7 @@ from ta_pipeline.breakers import ask_breakers
 from ta_pipeline.compute import compute as compute_recordings
 from ta_pipeline.errors import TaError
 from ta_pipeline.flink_rest import FlinkRest
+from ta_pipeline.kubernetes.deployment import rest_url
 from ta_pipeline.platform import Platform
 from ta_pipeline.preflight import problems
 from ta_pipeline.revisions import RevisionStore
@@ -142,7 +143,7 @@ def _cells(line: JobStatus) -> tuple[str, ...]:
 
 def _print_breakers(settings: Settings, line: JobStatus) -> None:
     """What stands between the table job and ClickHouse; nothing for the other job."""
-    for breaker in ask_breakers(FlinkRest(settings.flink_rest_url), line.job_id):
+    for breaker in ask_breakers(FlinkRest(rest_url(settings, line.name)), line.job_id):
         text = Text(breaker.text(time.time_ns() // 1_000_000), "green" if breaker.is_closed else "red")
         console.print(Text("breaker: ").append(text), soft_wrap=True)
 

@@ -69,6 +69,8 @@ def recover(
         else:
             start_ms = _epoch_ms(since) if since else None
             recovery = Recovery(platform, start_ms=start_ms, ignore_states=ignore_states)
+            if forget and not platform.is_local:
+                raise SettingsError("--forget-jobs is for the local stack; on Kubernetes the operator keeps the record")
             if forget:
                 forget_jobs(platform.local, platform.settings, _say)
             _rebuild(recovery, verify_seconds, wait_seconds, yes=yes)
@@ -81,7 +83,8 @@ def _rebuild(recovery: Recovery, verify_seconds: float, wait_seconds: float, *, 
         with console.status("looking at Flink, S3 and Kafka"):
             planned = recovery.plan()
     except FlinkNoAnswerError as error:
-        if not record_is_gone(recovery.platform.settings):
+        # On Kubernetes it lies elsewhere: docs/runbooks.md says what to do there.
+        if not recovery.platform.is_local or not record_is_gone(recovery.platform.settings):
             raise
         raise FlinkNoAnswerError(
             f"{error}\nwhat it keeps of its jobs in {HIGH_AVAILABILITY_DIR} is gone, so it cannot start with them: "

@@ -55,16 +55,18 @@ def history() -> None:
 def status() -> None:
     """Show how far the newest rollout is; exit status 1 when it failed or was left by a process that died."""
     with _explained():
-        found = Rollouts(Platform.here()).journal.load()
+        rollouts = Rollouts(Platform.here())
+        found = rollouts.journal.load()
+        is_alone = found is not None and rollouts.is_alone(found)
     if found is None:
         console.print("there was no rollout yet")
         return
     began = datetime.fromtimestamp(found.started_at, UTC)
-    state = "left by a process that has died; run it again to finish it" if found.is_alone else found.step
+    state = "left by a process that has died; run it again to finish it" if is_alone else found.step
     console.print(f"{found.kind} {found.id}, begun {began:%Y-%m-%d %H:%M:%S} UTC: {state}", soft_wrap=True)
     if found.error:
         console.print(found.error, soft_wrap=True, highlight=False)
-    if found.is_alone or found.step in {"failed", "rolled back"}:
+    if is_alone or found.step in {"failed", "rolled back"}:
         raise typer.Exit(1)
 
 

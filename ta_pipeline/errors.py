@@ -6,6 +6,8 @@
     ├── RecordingError       a recording file cannot be read
     ├── StateVersionError    saved indicator state is of a version this code cannot load
     ├── StateError           a savepoint or checkpoint is not there, not whole, or cannot be read
+    ├── ManifestError        a file of Kubernetes manifests is missing, wrong, or uses what is not known here
+    ├── ImageError           the files of an image could not be put together
     ├── StackError           a local component could not be started, reached or stopped
     │   └── PortTakenError   a port that a component needs is held by another process
     ├── KafkaSetupError      a topic is missing or is declared otherwise than it is
@@ -15,7 +17,12 @@
     ├── FlinkError           the Flink REST API refused, failed, or reported a failed job
     │   ├── FlinkNoAnswerError
     │   ├── FlinkNotFoundError   Flink does not know the job, or not yet
-    │   └── DeployError      a job was submitted and did not get to work
+    │   ├── DeployError      a job was submitted and did not get to work
+    │   └── KubernetesError  the API server refused, or the operator reports a failure
+    │       ├── KubernetesNoAnswerError
+    │       ├── ForbiddenError   the API server lets somebody else do it, or nobody
+    │       └── OwnedError   somebody else owns a field that was to be changed
+    ├── LockError            somebody else does, or may do, what only one may do
     ├── RolloutError         a rollout was refused, failed, or was rolled back
     ├── S3Error              S3 refused a request or could not be reached
     │   └── S3NoAnswerError
@@ -53,6 +60,14 @@ class StateVersionError(TaError):
 
 class StateError(TaError):
     """A savepoint or retained checkpoint is not there, not whole, or cannot be read; the message names its URI."""
+
+
+class ManifestError(TaError):
+    """A file of Kubernetes manifests is missing, wrong, or uses what is not known here; the message names it."""
+
+
+class ImageError(TaError):
+    """The files of an image could not be put together; the message says which step failed, and ends with why."""
 
 
 class StackError(TaError):
@@ -101,6 +116,26 @@ class DeployError(FlinkError):
     def __init__(self, message: str, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(message)
+
+
+class KubernetesError(FlinkError):
+    """The API server refused a request, or the Flink operator reports a failure; the message names the object."""
+
+
+class KubernetesNoAnswerError(KubernetesError, FlinkNoAnswerError):
+    """The API server did not answer, is not ready or is too busy; or the operator has not done its work yet."""
+
+
+class ForbiddenError(KubernetesError):
+    """The API server forbids it, or does not know who asks: nothing is known of what was asked about."""
+
+
+class OwnedError(KubernetesError):
+    """Somebody else owns a field that was to be changed, and it is left to them; the message names both."""
+
+
+class LockError(TaError):
+    """What only one may do is done by somebody else, or may be: a lock was refused, or could not be kept."""
 
 
 class RolloutError(TaError):

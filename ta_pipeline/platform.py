@@ -6,18 +6,26 @@ The command line and Dagster build it with `Platform.here`; tests with `Platform
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ta_pipeline.errors import SettingsError
+from ta_pipeline.job_options import of_the_table_job
+from ta_pipeline.kubernetes.deployment import image_problem, renamed, rest_url
+from ta_pipeline.kubernetes.manifests import flink_deployment, render
 from ta_pipeline.local.releases import find_release, make_release
 from ta_pipeline.local.runtime import LocalRuntime, table_runtime
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_settings, variables
 from ta_pipeline.local.stack import local_settings
+from ta_pipeline.locks import FileLocks, Locks
 from ta_pipeline.runtime import JobRuntime
-from ta_pipeline.settings import PREFIX, Settings, load_settings
+from ta_pipeline.settings import PREFIX, Settings, load_settings, variable_of
+
+if TYPE_CHECKING:
+    from ta_pipeline.kubernetes.drills import KubernetesDrill
+    from ta_pipeline.kubernetes.runtime import KubernetesRuntime
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,7 @@ class Platform:
         code: the folder with the job's code; the checkout, or a release of it.
         recorded: `TA_*` variables of an older version, which its code may know and this one not.
         rebuild: what the job withholds since it was rebuilt from its inputs; empty: it was not.
+        image_of_code: on Kubernetes, the image that was made of `code`.
     """
 
     settings: Settings
@@ -37,6 +46,7 @@ class Platform:
     code: Path = REPOSITORY
     recorded: Mapping[str, str] = field(default_factory=dict)
     rebuild: str = ""
+    image_of_code: str = ""
 
     @classmethod
     def here(cls, **overrides: str) -> Self:
@@ -52,26 +62,36 @@ class Platform:
         """The deployment of these settings.
 
         Raises:
-            SettingsError: its runtime cannot be driven yet.
+            SettingsError: it is on Kubernetes, and its image is no release.
         """
-        if settings.runtime != "local":
-            raise SettingsError(
-                f"TA_RUNTIME={settings.runtime!r} cannot be driven yet: only 'local' is; see ROADMAP.md for Kubernetes"
-            )
-        return cls(settings, local)
+        if settings.runtime == "kubernetes" and (problem := image_problem(settings.image)):
+            raise SettingsError(problem)
+        return cls(settings, local, image_of_code=settings.image)
+
+    @property
+    def is_local(self) -> bool:
+        """Its jobs run on the local cluster; on Kubernetes, their code is in the image."""
+        return self.settings.runtime == "local"
+
+    @property
+    def has_code(self) -> bool:
+        """`code` is what runs: of another image, nobody here can say what its job reads and writes."""
+        return self.is_local or self.settings.image == self.image_of_code
 
     def at(self, recorded: Mapping[str, str], release: str, rebuild: str = "") -> Self:
         """The same deployment as it was, or is to be: with these settings and this code, and the secrets of today.
 
         Args:
             recorded: `TA_*` variables without secrets.
-            release: digest of the code.
+            release: digest of the code; on Kubernetes the image.
             rebuild: what the job withholds since it was rebuilt from its inputs.
 
         Raises:
             SettingsError: a setting that this code knows has a value that is not allowed.
             StackError: the release is not here.
         """
+        if not self.is_local:
+            return dataclasses.replace(self.asked_as({**recorded, variable_of("image"): release}), rebuild=rebuild)
         code = find_release(self.local, release).path
         return dataclasses.replace(self.asked_as(recorded), code=code, rebuild=rebuild)
 
@@ -94,8 +114,8 @@ class Platform:
 
     @property
     def release(self) -> str:
-        """The digest of the job's code; a release of it is made."""
-        return make_release(self.local, self.code).digest
+        """The digest of the job's code, of which a release is made; on Kubernetes the image."""
+        return self.settings.image if not self.is_local else make_release(self.local, self.code).digest
 
     @property
     def environment(self) -> dict[str, str]:
@@ -106,6 +126,8 @@ class Platform:
     def job(self) -> JobRuntime:
         """The runtime of the job."""
         arguments = ("--rebuild", self.rebuild) if self.rebuild else ()
+        if not self.is_local:
+            return self._on_kubernetes(self.settings, arguments=arguments)
         return LocalRuntime(self.settings, self.environment, arguments=arguments, local=self.local, code=self.code)
 
     @property
@@ -116,7 +138,54 @@ class Platform:
     @property
     def possible_table_job(self) -> JobRuntime:
         """The same, were there a ClickHouse: one that was turned off may have left its job."""
-        return table_runtime(self.settings, self.environment, self.local, self.code)
+        if self.is_local:
+            return table_runtime(self.settings, self.environment, self.local, self.code)
+        own = of_the_table_job(self.settings)
+        where = own.model_copy(update={"flink_rest_url": rest_url(self.settings, own.k8s_deployment)})
+        return self._on_kubernetes(where, may_wait=True)
+
+    def drill_runtime(self, settings: Settings) -> KubernetesDrill:
+        """The runtime of a drill of this image on Kubernetes.
+
+        Args:
+            settings: of the drill: isolated, and with a name of its own.
+        """
+        from ta_pipeline.kubernetes.drills import KubernetesDrill  # noqa: PLC0415
+
+        url = rest_url(self.settings, settings.k8s_deployment)
+        where = settings.model_copy(update={"flink_rest_url": url})
+        return KubernetesDrill(self._on_kubernetes(where, arguments=("--drill",), of=self.settings.k8s_deployment))
+
+    def locks(self, on_lost: Callable[[str], None] = lambda _why: None) -> Locks:
+        """The locks of whoever rolls this deployment out: the record of rollouts is what they guard.
+
+        Args:
+            on_lost: told, in words, when one that is held may be somebody else's: on Kubernetes it has to be renewed.
+
+        Raises:
+            SettingsError: no API server is to be found, and the deployment is on Kubernetes.
+        """
+        if self.is_local:
+            return FileLocks(self.local.dir / "rollouts")
+        from ta_pipeline.kubernetes.client import KubernetesApi  # noqa: PLC0415
+        from ta_pipeline.kubernetes.leases import REQUEST_SECONDS, Leases  # noqa: PLC0415
+
+        api = KubernetesApi.of(self.settings, REQUEST_SECONDS)
+        return Leases(api, self.settings.revision_dir.rstrip("/"), on_lost=on_lost)
+
+    def _on_kubernetes(
+        self, where: Settings, *, arguments: Sequence[str] = (), may_wait: bool = False, of: str = ""
+    ) -> KubernetesRuntime:
+        """The runtime of a FlinkDeployment; `where` names it, `of` the one that is declared, if that is another."""
+        # A third of a second of imports that a local stack does without.
+        from ta_pipeline.kubernetes.runtime import KubernetesRuntime  # noqa: PLC0415
+
+        def declared() -> Mapping[str, Any]:
+            found = flink_deployment(render(where.k8s_overlay), of or where.k8s_deployment)
+            return renamed(found, where.k8s_deployment)
+
+        variables = where.public() if of else {**self.settings.public(), **self.recorded}
+        return KubernetesRuntime(where, declared, variables=variables, arguments=arguments, may_wait=may_wait)
 
     @property
     def runtimes(self) -> Sequence[JobRuntime]:

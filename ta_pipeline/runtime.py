@@ -1,7 +1,7 @@
 """Where the job runs: one interface, so that assets, sensors and the command line are the same everywhere.
 
-Implementations: `ta_pipeline.local.runtime` (Flink's own client and REST API, on the local cluster). Kubernetes is to
-come: a FlinkDeployment handed to the operator.
+Implementations: `ta_pipeline.local.runtime` (Flink's own client and REST API, on the local cluster) and
+`ta_pipeline.kubernetes.runtime` (a FlinkDeployment that the Flink Kubernetes Operator carries out).
 """
 
 from __future__ import annotations
@@ -82,6 +82,14 @@ class JobRuntime(Protocol):
     name: str
     """Of the job on its cluster."""
 
+    def obstacles(self) -> list[str]:
+        """What would keep the cluster from taking this version, as far as it tells; changes nothing."""
+        ...
+
+    def remarks(self) -> list[str]:
+        """What somebody should know of the cluster before a rollout; changes nothing."""
+        ...
+
     def prepare(self, *, report: Report = ...) -> Prepared:
         """Do what takes long ahead of `deploy`; whatever runs is left alone."""
         ...
@@ -130,7 +138,7 @@ class JobRuntime(Protocol):
         ...
 
     def release_of(self, job_id: str) -> str:
-        """The digest of the code a running job runs with."""
+        """The digest of the code a running job runs with; on Kubernetes its image."""
         ...
 
     def savepoint(self) -> str:

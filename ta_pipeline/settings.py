@@ -24,6 +24,7 @@ AROUND_THE_JOB = frozenset({
     "savepoint_interval_hours", "savepoints_kept", "revision_dir", "replay_dir", "recordings_dir", "schema_dir",
     "input_field_case", "s3_endpoint", "s3_path_style", "s3_secure", "s3_access_key", "s3_secret_key",
     "probe_url", "alert_webhook_url", "alert_reminder_minutes",
+    "k8s_kubeconfig", "k8s_context", "k8s_overlay", "k8s_upgrade_mode",
 })  # fmt: skip
 """Fields that only what is around the job reads, never the job: a change of them is no change of the job."""
 PLACE_OF_THE_JOB = frozenset({"runtime", "flink_rest_url", "k8s_namespace", "image"})
@@ -171,10 +172,21 @@ class Settings(BaseSettings):
 
     # runtime
     runtime: Literal["local", "kubernetes"] = Field("local", description="where the job runs")
-    flink_rest_url: str = Field("http://127.0.0.1:18080", description="Flink REST API")
+    flink_rest_url: str = Field(
+        "http://127.0.0.1:18080",
+        description="Flink REST API; on Kubernetes http://<FlinkDeployment>-rest.<namespace>.svc:8081",
+    )
     k8s_namespace: str = Field("torghut", description="Kubernetes namespace")
     k8s_deployment: str = Field("torghut-ta", description="name of the FlinkDeployment")
-    image: str = Field("", description="image of the job (kubernetes)")
+    k8s_overlay: str = Field("prod", description="overlay of k8s/ that the FlinkDeployment is taken from")
+    k8s_upgrade_mode: Literal["savepoint", "last-state"] = Field(
+        "savepoint", description="how the operator takes the state along when somebody else changes the FlinkDeployment"
+    )
+    k8s_kubeconfig: str = Field(
+        "", description="kubeconfig file; empty: $KUBECONFIG or ~/.kube/config, and in a pod its ServiceAccount"
+    )
+    k8s_context: str = Field("", description="context in the kubeconfig; empty: its current one")
+    image: str = Field("", description="image of the job (kubernetes), with a tag or digest of its own: never latest")
 
     # monitoring
     probe_url: str = Field("http://127.0.0.1:19251", description="the probe that runs all the time")

@@ -191,8 +191,12 @@ class RunningStack:
 
 
 @contextmanager
-def running_stack() -> Iterator[RunningStack]:
-    """The stack of this test session, up and empty; always taken down."""
+def running_stack(only: str = "") -> Iterator[RunningStack]:
+    """The stack of this test session, up and empty; always taken down.
+
+    Args:
+        only: components, comma-separated; default: all.
+    """
     local = load_local_settings()
     local = local.shifted(int(os.environ.get(PORT_OFFSET, DEFAULT_OFFSET)), local.dir / "test").model_copy(
         update={"kafka_heap_mb": 384}
@@ -202,7 +206,7 @@ def running_stack() -> Iterator[RunningStack]:
         stack.down()
         shutil.rmtree(local.dir, ignore_errors=True)
         try:
-            stack.up()
+            stack.up(only)
             yield RunningStack(stack, settings_of(stack))
         finally:
             stack.down()

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ta_pipeline.errors import StackError
@@ -30,12 +33,50 @@ def ensure_jars(directory: Path) -> bool:
     Raises:
         StackError: Maven is missing or failed; the message ends with what it said.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone(directory):
         resolved = _ensure_pom(directory)
         built = _ensure_job(directory)
     return resolved or built
+
+
+def ensure_resolved(pom: Path, directory: Path, folders: Sequence[str]) -> bool:
+    """Let Maven put what another `pom` asks for into `folders` of `directory` unless it is there; whether it had to.
+
+    Args:
+        pom: it fills the folders under its property `ta.directory`.
+        directory: nobody else's.
+        folders: what is there when it is done.
+
+    Raises:
+        StackError: Maven is missing or failed; the message ends with what it said.
+    """
+    with _alone(directory):
+        stale = [directory / name for name in folders]
+        marker = directory / ".resolved.sha256"
+        return _ensure(marker, _checksum([pom]), pom, {"ta.directory": directory}, stale=stale)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Nobody else works on `directory` meanwhile; in an image it may be read-only, with the jars in it.
+
+    Raises:
+        StackError: something has to be written there, and cannot be.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        # Opened to be read: so it can be where nothing can be written.
+        lock = os.open(directory / ".lock", os.O_RDONLY | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+    except OSError as error:
+        raise StackError(
+            f"the jars in {directory} are not there, or not those of this code, and cannot be put there: {error}; "
+            "an image has to be built of one checkout, elsewhere TA_LOCAL_JARS_DIR names a folder to write to"
+        ) from None
 
 
 def _ensure_pom(directory: Path) -> bool:

@@ -7,17 +7,15 @@ is RUNNING with a completed checkpoint, and fails with the exception that Flink 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from ta_pipeline.breakers import ask_breakers
 from ta_pipeline.errors import DeployError, FlinkError, FlinkNoAnswerError, FlinkNotFoundError, StackError
-from ta_pipeline.flink_answers import ENDED, JobSummary
+from ta_pipeline.flink_answers import JobSummary
 from ta_pipeline.flink_rest import FlinkRest
-from ta_pipeline.job_refusals import explained
+from ta_pipeline.job_watch import JobWatch
 from ta_pipeline.local.releases import Release, activate, active, loaded, make_release, mark_loaded
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_settings
 from ta_pipeline.local.submission import Client
@@ -27,15 +25,9 @@ from ta_pipeline.runtime import Deployment, JobStatus, Prepared, Report, SavedPo
 from ta_pipeline.settings import Settings
 
 POLL_SECONDS = 0.25
-ANSWERS_AGE_SECONDS = 3.5
-"""Flink keeps an answer about checkpoints for `web.refresh-interval`, 3 s, after the job has ended too."""
 UNKNOWN_SECONDS = 20.0
 """A job that was submitted is known to every part of the REST API by then."""
-FRUITLESS_RESTARTS = 3
-"""A job that fails so often without a checkpoint will not get there: waiting longer only keeps the stream down."""
 TASKMANAGER = "taskmanager"
-# Before it runs: of a job in this state Flink tells nothing but the state.
-_INITIALIZING = "INITIALIZING"
 
 
 class LocalRuntime:
@@ -67,7 +59,6 @@ class LocalRuntime:
         code: Path = REPOSITORY,
         may_wait: bool = False,
     ) -> None:
-        self._may_wait = may_wait
         self._settings = settings
         self._environment = dict(environment)
         self._program = program
@@ -77,11 +68,20 @@ class LocalRuntime:
         self._timeout_seconds = timeout_seconds
         self._local = local or load_local_settings()
         self._rest = FlinkRest(settings.flink_rest_url)
+        self._watch = JobWatch(settings, self._rest, self.name, may_wait=may_wait)
 
     @cached_property
     def release(self) -> Release:
         """The code this runtime deploys, as a release."""
         return make_release(self._local, self._code)
+
+    def obstacles(self) -> list[str]:
+        """None that could be told without planning the job."""
+        return []
+
+    def remarks(self) -> list[str]:
+        """None: nobody else keeps it."""
+        return []
 
     def prepare(self, *, report: Report = lambda _text: None) -> Prepared:
         """Plan the job ahead of `deploy`; whatever runs is left alone.
@@ -152,12 +152,12 @@ class LocalRuntime:
 
     def status(self) -> list[JobStatus]:
         """Every job of this name that has not ended."""
-        return [self._status(job) for job in self._running()]
+        return [self._watch.status(job) for job in self._running()]
 
     def find(self, job_id: str) -> JobStatus | None:
         """As Flink remembers it."""
         found = self._rest.find(job_id)
-        return None if found is None else self._status(found)
+        return None if found is None else self._watch.status(found)
 
     def newest_job_id(self) -> str | None:
         """As Flink remembers them."""
@@ -186,34 +186,11 @@ class LocalRuntime:
     def last_state(self, job_id: str) -> SavedPoint | None:
         """As Flink remembers it; when the JobManager has forgotten the job, as it lies in S3."""
         try:
-            self._await_fresh_answers(job_id)
-            found = self._rest.checkpoints(job_id)
+            points: list[SavedPoint | None] = [*self._watch.saved(job_id)]
         except FlinkError:
             self._rest.overview()  # Flink answers: it has forgotten the job, and that is not the same as being away
             points = [newest_checkpoint(self._settings, job_id), newest_savepoint(self._settings, job_id)]
-        else:
-            points = [
-                SavedPoint(path, at_ms, is_savepoint)
-                for path, at_ms, is_savepoint in (
-                    (found.latest_path, found.latest_ms, False),
-                    (found.savepoint_path, found.savepoint_ms, True),
-                )
-                # A job goes on from checkpoints only. Its restart aborted the transactions of a savepoint before it.
-                if path and at_ms is not None and not (is_savepoint and at_ms < (found.restored_ms or 0))
-            ]
-            if not points:
-                # A JobManager that took the job over knows of no checkpoint of before, but it restored one.
-                points = [newest_checkpoint(self._settings, job_id)]
         return max((point for point in points if point), key=lambda point: point.at_ms, default=None)
-
-    def _await_fresh_answers(self, job_id: str) -> None:
-        """Return when Flink's answers about a job that has ended are younger than its end.
-
-        An older one does not know the last checkpoint: what that committed would come again.
-        """
-        job = self._rest.find(job_id)
-        if job is not None and job.end_ms is not None:
-            time.sleep(max(0.0, job.end_ms / 1_000 + ANSWERS_AGE_SECONDS - time.time()))
 
     def cancel(self) -> None:
         """End every job of this name where it stands; one that does not run is fine."""
@@ -290,16 +267,12 @@ class LocalRuntime:
         Raises:
             FlinkError: it is not within the time this runtime allows; the message has the exception from Flink.
         """
-        started, told, asked, known = time.monotonic(), "", False, time.monotonic()
-        patience = timeout_seconds or self._timeout_seconds
+        started, told, known = time.monotonic(), "", time.monotonic()
+        patience, progress = timeout_seconds or self._timeout_seconds, self._watch.until_checkpoint(job_id)
         while True:
             is_late = time.monotonic() - started > patience
             try:
-                if not asked and self._rest.is_running(job_id):
-                    # The first checkpoint is the proof that every sink works: no need to wait an interval for it.
-                    self._rest.trigger_checkpoint(job_id)
-                    asked = True
-                text = self._progress(job_id)
+                text = progress()
                 known = time.monotonic()
             except FlinkNoAnswerError as error:
                 # The job does its work without anybody watching.
@@ -317,51 +290,6 @@ class LocalRuntime:
                 report(text)
                 told = text
             time.sleep(POLL_SECONDS)
-
-    def _progress(self, job_id: str) -> str | None:
-        """What a job that was submitted still waits for; None: nothing."""
-        state = self._rest.job(job_id).state
-        if state == _INITIALIZING:
-            return "restoring the state"
-        done = self._rest.checkpoints(job_id).completed
-        if state == "RUNNING" and (done > 0 or self._waits(job_id)):
-            return None
-        exception = self._exception(job_id)
-        if state in ENDED:
-            raise FlinkError(f"{self.name} is {state}: {exception or 'Flink names no exception'}")
-        if done == 0 and (failures := self._rest.restarts(job_id)) >= FRUITLESS_RESTARTS:
-            raise FlinkError(f"{self.name} failed {failures} times before its first checkpoint: {exception}")
-        said = exception or ("" if state == "RUNNING" else "is the cluster short of slots or memory?")
-        return f"{state.lower()}, waiting for the first checkpoint" + (f"; {said}" if said else "")
-
-    def _exception(self, job_id: str) -> str | None:
-        """The newest failure, and what to do about it where that is known."""
-        exception = self._rest.exception(job_id)
-        return None if exception is None else explained(self._settings, exception)
-
-    def _waits(self, job_id: str) -> bool:
-        """Behind a breaker, as it cannot insert what it reads."""
-        return self._may_wait and any(one.failed_inserts for one in ask_breakers(self._rest, job_id))
-
-    def _status(self, job: JobSummary) -> JobStatus:
-        now_ms = time.time() * 1_000
-        young = JobStatus(job.id, job.name, job.state, (now_ms - job.start_ms) / 1_000, 0, 0, 0, None, None, None)
-        if job.state == _INITIALIZING:
-            return young
-        try:
-            checkpoints = self._rest.checkpoints(job.id)
-            return dataclasses.replace(
-                young,
-                restarts=self._rest.restarts(job.id),
-                checkpoints_completed=checkpoints.completed,
-                checkpoints_failed=checkpoints.failed,
-                checkpoint_age_seconds=checkpoints.age_seconds(now_ms),
-                checkpoint_path=checkpoints.latest_path,
-                exception=self._exception(job.id),
-            )
-        except FlinkNotFoundError:
-            # Just submitted, it has nothing yet that could be asked for.
-            return young
 
 
 def await_taskmanager(rest: FlinkRest, timeout_seconds: float) -> None:

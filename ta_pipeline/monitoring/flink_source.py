@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from ta_pipeline.breakers import METRICS, Breaker, breakers_of, last_errors
+from ta_pipeline.errors import FlinkError
 from ta_pipeline.flink_answers import Checkpoints, Failure, JobSummary, TaskMetric
 from ta_pipeline.flink_rest import FlinkRest
+from ta_pipeline.kubernetes.deployment import rest_url
 from ta_pipeline.settings import Settings
 
 TIMEOUT_SECONDS = 1.0
@@ -63,6 +65,8 @@ class FlinkStatus:
     table_job: JobFigures | None
     failed_by: str | None = None
     """What the newest job died of, when it is FAILED."""
+    table_unknown: str | None = None
+    """Why nothing is known of the table job, which on Kubernetes has a cluster of its own."""
 
     def named(self, name: str) -> list[JobSummary]:
         """The jobs of one name, the newest first."""
@@ -88,13 +92,28 @@ def ask_flink(settings: Settings) -> FlinkStatus:
     rest = FlinkRest(settings.flink_rest_url, TIMEOUT_SECONDS)
     names = (job_name(settings), table_job_name(settings))
     jobs = tuple(job for job in rest.jobs() if job.name in names)
-    figures = []
-    for name in names:
-        running = next((job for job in jobs if job.name == name and not job.is_ended), None)
-        figures.append(_figures(rest, running) if running else None)
     newest = next((job for job in jobs if job.name == names[0]), None)
     failed_by = rest.exception(newest.id) if newest and newest.state == "FAILED" else None
-    return FlinkStatus(jobs, figures[0], figures[1], failed_by)
+    found = FlinkStatus(jobs, _figures_of(rest, jobs, names[0]), _figures_of(rest, jobs, names[1]), failed_by)
+    if settings.runtime == "kubernetes" and settings.clickhouse_url:
+        return _with_table_cluster(found, settings, names[1])
+    return found
+
+
+def _with_table_cluster(found: FlinkStatus, settings: Settings, name: str) -> FlinkStatus:
+    """The table job's cluster may be away, and the job's has nothing to do with it."""
+    rest = FlinkRest(rest_url(settings, name), TIMEOUT_SECONDS)
+    try:
+        jobs = tuple(job for job in rest.jobs() if job.name == name)
+        table_job = _figures_of(rest, jobs, name)
+    except FlinkError as error:
+        return replace(found, table_unknown=str(error))
+    return replace(found, jobs=(*found.jobs, *jobs), table_job=table_job)
+
+
+def _figures_of(rest: FlinkRest, jobs: Iterable[JobSummary], name: str) -> JobFigures | None:
+    running = next((job for job in jobs if job.name == name and not job.is_ended), None)
+    return _figures(rest, running) if running else None
 
 
 def _figures(rest: FlinkRest, job: JobSummary) -> JobFigures:

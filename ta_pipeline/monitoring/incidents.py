@@ -18,6 +18,8 @@ from ta_pipeline.monitoring.verdicts import Verdict
 REMINDER_MS = 30 * 60_000
 CALM_TICKS, MOST_CALM_TICKS = 2, 16
 FLAP_MS = 15 * 60_000
+HELP = "docs/alerts.md"
+"""What each alert means and what to do: a section for each, under its name."""
 MOST_ALERTS = 100
 """Waiting for a channel that does not take them; the oldest are let go."""
 
@@ -67,6 +69,7 @@ class Alert:
             "at": rfc3339(self.at_ms / 1_000),
             "deployment": deployment,
             "text": f"[{deployment}] {self.text}",
+            "help": f"{HELP}#{self.name}",
         }
 
 

@@ -93,21 +93,26 @@ def table_job_state(snapshot: StatusSnapshot, _history: History) -> Verdict:
         return Verdict(name, "ok", TABLE_PATH_OFF)
     if not isinstance(flink, FlinkStatus):
         return unreachable(name, flink)
-    # A ClickHouse that is away explains nothing here: the job waits for it, RUNNING, behind its breaker.
-    job = flink.table_job
-    if job is not None:
-        figures: dict[str, Figure] = {"state": job.state, "restarts": job.restarts}
-        if job.state == "RUNNING" or job.state in _STARTING:
-            return Verdict(name, "ok", f"{job.name} ({job.id}) is {job.state}", figures)
-        reason = f": {job.failures[0].cause}" if job.failures else ""
-        return Verdict(name, "bad", f"{job.name} ({job.id}) is {job.state}{reason}", figures, ticks=LASTING)
+    if flink.table_unknown is not None:
+        return Verdict(name, "unknown", flink.table_unknown, ticks=LASTING)
+    if flink.table_job is not None:
+        return _table_job(name, flink.table_job)
     ended = next(iter(flink.named(table_job_name(snapshot.settings))), None)
-    figures = {"state": ended.state if ended else "absent"}
+    figures: dict[str, Figure] = {"state": ended.state if ended else "absent"}
     if flink.job is None:
         main = job_of(snapshot, name)
         return main if isinstance(main, Verdict) else Verdict(name, "asleep", "the job does not run", figures)
     does = f"is {ended.state}" if ended else "does not run"
     return Verdict(name, "bad", f"{table_job_name(snapshot.settings)} {does}, but the job runs", figures)
+
+
+def _table_job(name: str, job: JobFigures) -> Verdict:
+    # A ClickHouse that is away explains nothing here: the job waits for it, RUNNING, behind its breaker.
+    figures: dict[str, Figure] = {"state": job.state, "restarts": job.restarts}
+    if job.state == "RUNNING" or job.state in _STARTING:
+        return Verdict(name, "ok", f"{job.name} ({job.id}) is {job.state}", figures)
+    reason = f": {job.failures[0].cause}" if job.failures else ""
+    return Verdict(name, "bad", f"{job.name} ({job.id}) is {job.state}{reason}", figures, ticks=LASTING)
 
 
 def restarts(snapshot: StatusSnapshot, history: History) -> Verdict:

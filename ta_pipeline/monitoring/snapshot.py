@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ta_pipeline.errors import TaError
+from ta_pipeline.errors import FlinkNoAnswerError, TaError
 from ta_pipeline.monitoring.flink_source import FlinkStatus, ask_flink
 from ta_pipeline.monitoring.kafka_source import KafkaStatus, ask_kafka
 from ta_pipeline.monitoring.store_sources import (
@@ -84,7 +84,7 @@ def take_snapshot(platform: Platform, now_ms: int) -> StatusSnapshot:
     begin = time.monotonic()
     settings = platform.settings
     questions: dict[str, Question] = {
-        "flink": lambda: ask_flink(settings),
+        "flink": lambda: ask_flink(settings) if platform.is_local else _flink_on_kubernetes(platform),
         "kafka": lambda: ask_kafka(settings, now_ms),
         "s3": lambda: ask_store(settings),
         "probe": lambda: ask_probe(settings),
@@ -104,6 +104,16 @@ def take_snapshot(platform: Platform, now_ms: int) -> StatusSnapshot:
         checkpoint_stored=_checkpoint_stored(settings, answers["flink"], answers["s3"]),
         seconds=time.monotonic() - begin,
     )
+
+
+def _flink_on_kubernetes(platform: Platform) -> FlinkStatus:
+    """Of a FlinkDeployment that is suspended, no JobManager is there to answer: the API server says that."""
+    try:
+        return ask_flink(platform.settings)
+    except FlinkNoAnswerError:
+        if platform.job.status():
+            raise
+        return FlinkStatus((), None, None)
 
 
 def _checkpoint_stored(settings: Settings, flink: Any, store: Any) -> bool | None:

@@ -1,66 +1,115 @@
 """`python -m ta_pipeline.rollout.agent <id>`: carries out the rollout of the journal, and outlives who started it.
 
 Settings and secrets come from the environment; everything else is in the journal. One agent works on a stack at a time.
+On one machine it is a process of nobody's; `--job NAME` says that it is the program of that Job's pod on Kubernetes,
+where whoever follows it is in another pod.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-import fcntl
 import os
+import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import NoReturn
 
-from ta_pipeline.errors import RolloutError, TaError
+from ta_pipeline.errors import LockError, RolloutError, TaError
 from ta_pipeline.local.settings import load_local_settings
+from ta_pipeline.locks import Held
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import RevisionStore
 from ta_pipeline.rollout.execute import Execution
-from ta_pipeline.rollout.journal import Agent, Journal
-from ta_pipeline.settings import load_settings
+from ta_pipeline.rollout.journal import Agent, Journal, Rollout
+from ta_pipeline.rollout.stored_log import StoredLog
+from ta_pipeline.rollout.transitions import failed
+from ta_pipeline.runtime import Report
+from ta_pipeline.settings import Settings, load_settings
+
+STALE_SECONDS = 900.0
+"""A plan that nobody has begun for so long, because no pod could be had, is given up: what it looked at has changed."""
+STANDS, LOST = 1, 3
+"""Exit status: the rollout stands where it is; another agent may be at it. A Job starts another pod for both."""
 
 
-def main() -> int:
-    """Carry out the rollout named on the command line; returns the exit status."""
-    # Who started us waits for this process only: the one that does the work is in a session of its own, and nobody's.
-    if os.fork():
-        return 0
-    os.setsid()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out the rollout named on the command line; returns the exit status, 0 when it has ended, however."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rollout", help="its id")
+    parser.add_argument("--job", default="", help="this is a pod of that Job")
+    asked = parser.parse_args(arguments)
+    if not asked.job:
+        # Who started us waits for this process only: the one that does the work is in a session of its own, and
+        # nobody's.
+        if os.fork():
+            return 0
+        os.setsid()
+    else:
+        # The first process of a container is ended by no signal that it does not handle; what it holds, it lets go of.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(STANDS))
     settings = load_settings()
+    report = _reporter(settings, StoredLog(settings, asked.rollout) if asked.job else None)
     platform = Platform.of(settings, load_local_settings())
-    journal = Journal(settings)
     try:
-        with _alone(platform):
-            rollout = journal.load()
-            if rollout is None or rollout.id != sys.argv[1]:
-                raise RolloutError(f"the journal has no rollout {sys.argv[1]!r}")
-            rollout = journal.save(dataclasses.replace(rollout, agent=Agent.here()))
-            ended = Execution(platform, journal, RevisionStore(settings), _report).run(rollout)
+        with platform.locks(lambda why: _end(report, why)).alone("agent", wait=False) as held:
+            ended = _carry_out(platform, asked.rollout, asked.job, held, report)
+    except LockError as error:
+        report(f"another agent is at work on this stack: {error}")
+        return STANDS
     except TaError as error:
-        _report(settings.without_secrets(str(error)))
-        return 1
-    _report(f"{ended.kind} {ended.id}: {ended.step}" + (f": {ended.error}" if ended.error else ""))
-    return 0 if ended.step == "done" else 1
+        report(str(error))
+        return STANDS
+    report(f"{ended.kind} {ended.id}: {ended.step}" + (f": {ended.error}" if ended.error else ""))
+    return 0
 
 
-@contextmanager
-def _alone(platform: Platform) -> Iterator[None]:
-    path = platform.local.dir / "rollouts" / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RolloutError("another agent is at work on this stack") from None
-        yield
+def _carry_out(platform: Platform, rollout_id: str, job: str, held: Held, report: Report) -> Rollout:
+    journal = Journal(platform.settings, held.require)
+    rollout = journal.load()
+    if rollout is None or rollout.id != rollout_id:
+        if (before := journal.ended(rollout_id)) is not None:
+            return before
+        raise RolloutError(f"the journal has no rollout {rollout_id!r}")
+    if rollout.is_ended:
+        return rollout
+    if job and (late := given_up(rollout, time.time())) is not None:
+        return journal.save(late)
+    rollout = journal.save(dataclasses.replace(rollout, agent=Agent.here(job)))
+    return Execution(platform, journal, RevisionStore(platform.settings), report).run(rollout)
 
 
-def _report(text: str) -> None:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    for line in text.splitlines():
-        print(f"{now} {line}", flush=True)  # noqa: T201 - its output is its log
+def given_up(rollout: Rollout, now: float) -> Rollout | None:
+    """A rollout that was planned too long ago to be begun, as it ends; None: it may go on. Pure.
+
+    Args:
+        rollout: as the journal has it.
+        now: epoch seconds.
+    """
+    waited = now - rollout.saved_at
+    if rollout.step != "planned" or waited < STALE_SECONDS:
+        return None
+    error = f"nothing was changed: for {waited:.0f} s nobody could begin it; run again"
+    return failed(rollout, error)
+
+
+def _end(report: Report, why: str) -> NoReturn:
+    """End at once, whatever is being done: somebody else may be at it."""
+    report(why)
+    os._exit(LOST)
+
+
+def _reporter(settings: Settings, log: StoredLog | None) -> Callable[[str], None]:
+    def report(text: str) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        for line in settings.without_secrets(text).splitlines():
+            print(f"{now} {line}", flush=True)  # noqa: T201 - its output is its log
+            if log is not None:
+                log.add(f"{now} {line}")
+
+    return report
 
 
 if __name__ == "__main__":

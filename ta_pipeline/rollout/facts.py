@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ta_pipeline.errors import RolloutError, SchemaError
-from ta_pipeline.job_state import incompatibilities, notes
+from ta_pipeline.job_state import SavedState, incompatibilities, notes
 from ta_pipeline.platform import Platform
 from ta_pipeline.preflight import problems
 from ta_pipeline.replay.record import blocking_verdicts, newest_verdict
@@ -95,7 +95,8 @@ def gather(
         runs=_hand_started(platform, current, running),
         left=found.path if found else None,
         elsewhere=places,
-        problems=[*problems(settings), *schema_problems],
+        problems=[*problems(settings), *schema_problems, *platform.job.obstacles()],
+        remarks=platform.job.remarks(),
         red_replays=blocking_verdicts(settings),
         verdict=None if newest is None else "green" if newest.is_green else "red",
         clean_start=options.clean_start,
@@ -139,9 +140,9 @@ def state_for_rollback(
     if options.restore_from:
         return options.restore_from, ""
     old = platform.at(to.settings, to.release)
-    manifest = describe_job(old.settings, old.local, old.code)
+    reasons_against = _reader(old, to)
     saved = newest_state(platform)
-    reasons = incompatibilities(manifest, saved, current.states) if saved else []
+    reasons = reasons_against(saved, current.states) if saved else []
     if not reasons:
         return None, ""
     # The savepoint of a revision is what the one before it left: the newest that the old version reads is wanted.
@@ -150,7 +151,7 @@ def state_for_rollback(
         if after.number <= to.number or after.savepoint is None:
             continue
         left = state_at(platform, after.savepoint)
-        if left is not None and not incompatibilities(manifest, left, before.states):
+        if left is not None and not reasons_against(left, before.states):
             return after.savepoint, (
                 f"Revision {to.number} cannot read what revision {current.number} has saved, so it goes on from the "
                 f"savepoint at the stop of revision {before.number}: what was committed since then is emitted again. "
@@ -160,6 +161,29 @@ def state_for_rollback(
         f"revision {to.number} cannot read the state of revision {current.number}, nor a savepoint of a revision in "
         "between; name one with restore_from:\n" + "\n".join(reasons)
     )
+
+
+def _reader(old: Platform, to: Revision) -> Callable[[SavedState, Mapping[str, int]], Sequence[str]]:
+    """Tells why a revision's code cannot read a saved state: its code knows; without it, the record of its states."""
+    if old.has_code:
+        manifest = describe_job(old.settings, old.local, old.code)
+        return lambda saved, states: incompatibilities(manifest, saved, states)
+    return lambda _saved, states: recorded_differences(to.states, states)
+
+
+def recorded_differences(reads: Mapping[str, int], saved: Mapping[str, int]) -> list[str]:
+    """States that two revisions have not recorded alike: then the one is not given the other's; pure.
+
+    Args:
+        reads: states of the version that is to read, with their versions.
+        saved: those of the version that has written.
+    """
+    return [
+        f"{name} has version {saved.get(name, 'none')} in the state and {reads.get(name, 'none')} in the record of the "
+        "version that is to read it, whose code is not here"
+        for name in sorted({*reads, *saved})
+        if reads.get(name) != saved.get(name)
+    ]
 
 
 def git_revision(checkout: Path) -> str | None:

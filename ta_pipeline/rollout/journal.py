@@ -10,7 +10,7 @@ import dataclasses
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -45,6 +45,8 @@ TAKE_OVER_SECONDS = 15.0
 SILENT_SECONDS = 900.0
 """No step takes so long: an agent on another host that has written nothing since is taken to be dead."""
 
+_JOB = "job/"
+
 
 @dataclass(frozen=True)
 class Version:
@@ -70,15 +72,21 @@ class Agent:
     """The process that carries a rollout out."""
 
     host: str
+    """Of the machine; of a Job on Kubernetes, `job/` and its name: its pods come and go."""
     pid: int
     started: float
     """Epoch seconds."""
 
     @classmethod
-    def here(cls) -> Self:
-        """This process."""
+    def here(cls, job: str = "") -> Self:
+        """This process, which may be one of a Job."""
         here = ProcessId.here()
-        return cls(socket.gethostname(), here.pid, here.started)
+        return cls(f"{_JOB}{job}" if job else socket.gethostname(), here.pid, here.started)
+
+    @property
+    def is_job(self) -> bool:
+        """It is a Job's: whether there will be another process, Kubernetes knows."""
+        return self.host.startswith(_JOB)
 
     def is_alive(self, silent_seconds: float) -> bool:
         """Whether it runs; of one on another host, `silent_seconds` without a word tell."""
@@ -195,9 +203,15 @@ class Rollout:
 
 
 class Journal:
-    """Reads and writes the rollout of a deployment. Every method raises `S3Error`."""
+    """Reads and writes the rollout of a deployment. Every method raises `S3Error`.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: where it is.
+        require: raises when whoever writes may not write any more.
+    """
+
+    def __init__(self, settings: Settings, require: Callable[[], None] = lambda: None) -> None:
+        self._require = require
         self._directory = settings.revision_dir.rstrip("/")
         self._uri = f"{self._directory}/rollout.json"
         self._client = s3_client(settings)
@@ -211,7 +225,12 @@ class Journal:
         return self._load(self._uri_of(rollout_id))
 
     def save(self, rollout: Rollout) -> Rollout:
-        """Write it down; returns it."""
+        """Write it down; returns it.
+
+        Raises:
+            LockError: somebody else may write it by now.
+        """
+        self._require()
         rollout = dataclasses.replace(rollout, saved_at=time.time())
         content = orjson.dumps(dataclasses.asdict(rollout), option=orjson.OPT_INDENT_2)
         if rollout.is_ended:

@@ -46,7 +46,8 @@ class Facts:
         runs: the version of the job that runs, as it tells it itself; None: none does, or it is the current revision.
         left: the newest state that a job which does not run left.
         elsewhere: why the current revision's job may run where `target` would not find it.
-        problems: of topics, schemas and tables: each keeps the job from running.
+        problems: of topics, schemas, tables and the cluster: each keeps the job from running.
+        remarks: what else is to be said of the cluster.
         incompatible: why the target could not restore the state.
         state_notes: what else is to be said of the state.
         red_replays: why replay validations forbid it.
@@ -64,6 +65,7 @@ class Facts:
     left: str | None = None
     elsewhere: Sequence[str] = ()
     problems: Sequence[str] = ()
+    remarks: Sequence[str] = ()
     incompatible: Sequence[str] = ()
     state_notes: Sequence[str] = ()
     red_replays: Sequence[str] = ()
@@ -173,9 +175,10 @@ def changes_between(previous: Version | None, target: Version) -> tuple[Change, 
         for name in differing(before, after)
         if before.get(name, "") != after.get(name, "")
     ]
-    if previous.release != target.release:
+    # On Kubernetes one change would be told three times.
+    if previous.release != target.release != target.image:
         found.append(Change("code", previous.release, target.release))
-    if previous.image != target.image:
+    if previous.image != target.image and all(change.what != "TA_IMAGE" for change in found):
         found.append(Change("image", previous.image, target.image))
     return tuple(found)
 
@@ -188,7 +191,7 @@ def _state_blockers(facts: Facts) -> list[str]:
 
 def _notes(facts: Facts, changes: Sequence[Change]) -> list[str]:
     names = {change.what for change in changes}
-    notes = [*facts.state_notes]
+    notes = [*facts.remarks, *facts.state_notes]
     if meaning := sorted(names & _MEANING):
         notes.append(f"{', '.join(meaning)}: the numbers mean something else from here on; replays differ")
     if places := sorted(names & _PLACES):

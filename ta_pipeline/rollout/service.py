@@ -1,7 +1,7 @@
 """Rollouts for people and for Dagster: plan one, start it, follow it, finish one that was left.
 
-What is started is carried out by a process of its own (`ta_pipeline.rollout.agent`), which outlives whoever started it:
-a Dagster run that is cancelled or killed between the stop and the start of the job must not leave a stream that stands
+What is started is carried out by somebody of its own (`ta_pipeline.rollout.agents`), who outlives whoever started it: a
+Dagster run that is cancelled or killed between the stop and the start of the job must not leave a stream that stands
 still.
 """
 
@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import cached_property
 
-from ta_pipeline.errors import RolloutError
+from ta_pipeline.errors import NoAnswerError, RolloutError, TaError
 from ta_pipeline.local.settings import REPOSITORY
+from ta_pipeline.locks import Held
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import Revision, RevisionStore
+from ta_pipeline.rollout.agents import Agents, agents_of
 from ta_pipeline.rollout.facts import Options, gather, git_revision, state_for_rollback
 from ta_pipeline.rollout.journal import TAKE_OVER_SECONDS, Journal, Rollout, Version, new_rollout_id
 from ta_pipeline.rollout.plan import Facts, Plan, plan
@@ -30,6 +28,8 @@ from ta_pipeline.rollout.tools import version_of
 from ta_pipeline.runtime import JobStatus, Report
 
 POLL_SECONDS = 0.3
+LOOK_SECONDS = 3.0
+"""How often whoever carries a rollout out is looked after."""
 _EXPECTED_SECONDS = 20.0
 
 
@@ -40,6 +40,19 @@ class Rollouts:
         self.platform = platform
         self.journal = Journal(platform.settings)
         self.revisions = RevisionStore(platform.settings)
+
+    @cached_property
+    def agents(self) -> Agents:
+        """Who carries them out."""
+        return agents_of(self.platform)
+
+    def is_alone(self, rollout: Rollout) -> bool:
+        """Whether a rollout has not ended, and nobody carries it out, or has begun to.
+
+        Raises:
+            NoAnswerError: that is not known.
+        """
+        return self.agents.is_alone(rollout)
 
     def plan(self, options: Options) -> Plan:
         """What rolling out the declared version would do; changes nothing.
@@ -63,8 +76,8 @@ class Rollouts:
         left = self._left(report)
         if left is not None and left.kind != "stop" and dataclasses.replace(left.target, rebuild="") == target:
             return self.resume(left, report)
-        with self._planning(report):
-            return self._start(self._carried(target, options), options, report)
+        with self._planning(report) as held:
+            return self._start(self._carried(target, options), options, report, held)
 
     def start_rebuild(self, rebuild: str, options: Options, report: Report) -> Rollout:
         """Begin to start the declared version without state, from its inputs, beside what is published.
@@ -79,11 +92,11 @@ class Rollouts:
             TaError: something that has to be asked does not answer.
         """
         target = dataclasses.replace(version_of(self.platform), rebuild=rebuild)
-        with self._planning(report):
+        with self._planning(report) as held:
             running = running_job(self.platform)
             if running is not None:
                 raise RolloutError(f"job {running.job_id} is {running.state}: it has a state, nothing is to be rebuilt")
-            rollout = self._start(target, dataclasses.replace(options, clean_start=True), report)
+            rollout = self._start(target, dataclasses.replace(options, clean_start=True), report, held)
             if rollout is None:
                 raise RolloutError("there is nothing to start")
             return rollout
@@ -96,7 +109,7 @@ class Rollouts:
             return target
         return dataclasses.replace(target, rebuild=last.rebuild)
 
-    def _start(self, target: Version, options: Options, report: Report) -> Rollout | None:
+    def _start(self, target: Version, options: Options, report: Report, held: Held) -> Rollout | None:
         gathered = gather(self.platform, self.revisions, self.journal.load(), target, options)
         facts = gathered.facts
         planned = plan(facts, self._expected_downtime(), shadow_restore=options.shadow_restore)
@@ -126,7 +139,7 @@ class Rollouts:
             git=git_revision(REPOSITORY),
             replay_verdict=facts.verdict,
         )
-        return self._begin(rollout, report)
+        return self._begin(rollout, report, held)
 
     def start_rollback(self, number: int | None, options: Options, report: Report) -> Rollout:
         """Begin to return to an older revision.
@@ -139,10 +152,10 @@ class Rollouts:
         Raises:
             RolloutError: there is no such revision, or no state that it could go on from.
         """
-        with self._planning(report):
-            return self._start_rollback(number, options, report)
+        with self._planning(report) as held:
+            return self._start_rollback(number, options, report, held)
 
-    def _start_rollback(self, number: int | None, options: Options, report: Report) -> Rollout:
+    def _start_rollback(self, number: int | None, options: Options, report: Report, held: Held) -> Rollout:
         revisions = self.revisions.all()
         newest, current = self.revisions.newest_and_current()
         to = revision_before(revisions, current, number)
@@ -181,7 +194,7 @@ class Rollouts:
             replay_verdict=to.replay_verdict,
         )
         report(f"rolling back to revision {to.number} (settings {to.settings_hash}, code {to.release})")
-        return self._begin(rollout, report)
+        return self._begin(rollout, report, held)
 
     def start_stop(self, report: Report) -> Rollout:
         """Begin to stop the job with a savepoint.
@@ -189,7 +202,7 @@ class Rollouts:
         Raises:
             RolloutError: it does not run.
         """
-        with self._planning(report):
+        with self._planning(report) as held:
             current = self.revisions.current()
             running = running_job(self.platform)
             if running is None:
@@ -200,7 +213,7 @@ class Rollouts:
                 states=current.states if current else {}, schema_ids=current.schema_ids if current else {},
                 git=current.git if current else None,
             )  # fmt: skip
-            return self._begin(rollout, report)
+            return self._begin(rollout, report, held)
 
     def abandon(self) -> Rollout:
         """Give up a rollout that nobody can finish; what runs is left as it is.
@@ -211,11 +224,9 @@ class Rollouts:
         left = self.unfinished()
         if left is None:
             raise RolloutError("no rollout is unfinished: there is nothing to abandon")
-        if not left.is_alone and left.agent is not None:
-            raise RolloutError(
-                f"the {left.kind} {left.id} is carried out by process {left.agent.pid} on {left.agent.host}; end that "
-                "first"
-            )
+        if not self.is_alone(left) and left.agent is not None:
+            who = left.agent.host if left.agent.is_job else f"process {left.agent.pid} on {left.agent.host}"
+            raise RolloutError(f"the {left.kind} {left.id} is carried out by {who}; end that first")
         error = f"abandoned at the step {left.step!r}; {left.error or 'what runs was left as it was'}"
         return self.journal.save(dataclasses.replace(left, step="failed", error=error))
 
@@ -226,7 +237,7 @@ class Rollouts:
 
     def resume(self, rollout: Rollout, report: Report) -> Rollout:
         """Join a rollout that somebody carries out, or carry on with one that nobody does."""
-        if not rollout.is_alone:
+        if not self.is_alone(rollout):
             report(f"joining the {rollout.kind} {rollout.id}, which is {rollout.step}")
             return rollout
         report(f"going on with the {rollout.kind} {rollout.id}, which was left {rollout.step}")
@@ -234,35 +245,58 @@ class Rollouts:
         return rollout
 
     def follow(self, rollout: Rollout, report: Report) -> Rollout:
-        """Report what the agent does until the rollout has ended; returns how.
+        """Report what is done for it until the rollout has ended; returns how.
 
         Raises:
-            RolloutError: the agent died: the rollout stands where it is, and another run finishes it.
+            RolloutError: nobody carries it out any more: the rollout stands where it is, and another run finishes it.
         """
         if rollout.is_ended:
             return rollout
-        begun = time.monotonic()
-        with _Tail(self._log(rollout)) as lines:
-            while True:
-                now = self.journal.load() or rollout
-                for line in lines:
-                    report(line)
-                if now.id != rollout.id:
-                    # Another one has begun since.
-                    now = self.journal.ended(rollout.id) or now
-                if now.is_ended:
-                    return now
-                if now.is_alone and time.monotonic() - begun > TAKE_OVER_SECONDS:
-                    raise RolloutError(
-                        f"the process that carried out the {now.kind} {now.id} has died at the step {now.step!r}; "
-                        f"run it again to finish it (its log: {self._log(rollout)})"
-                    )
-                time.sleep(POLL_SECONDS)
+        begun = looked = time.monotonic()
+        lines, told = self.agents.lines(rollout), set[str]()
+        while True:
+            now = self.journal.load() or rollout
+            for line in lines:
+                report(line)
+            if now.id != rollout.id:
+                # Another one has begun since.
+                now = self.journal.ended(rollout.id) or now
+            if now.is_ended:
+                return now
+            time.sleep(POLL_SECONDS)
+            if time.monotonic() - looked < LOOK_SECONDS:
+                continue
+            looked = time.monotonic()
+            for text in self._troubles(now):
+                if text not in told:
+                    report(text)
+                told.add(text)
+            if looked - begun > TAKE_OVER_SECONDS and self._is_left(now):
+                raise RolloutError(
+                    f"whoever carried out the {now.kind} {now.id} has died at the step {now.step!r}; "
+                    f"run it again to finish it (its log: {self.agents.place_of_log(now)})"
+                )
+
+    def _troubles(self, rollout: Rollout) -> list[str]:
+        try:
+            return self.agents.troubles(rollout)
+        except TaError as error:
+            return [f"what keeps it from going on is not known: {error}"]
+
+    def _is_left(self, rollout: Rollout) -> bool:
+        """Whether nobody carries it out; that nobody answers does not say so."""
+        try:
+            if not self.is_alone(rollout):
+                return False
+        except NoAnswerError:
+            return False
+        # It may have ended just then.
+        return self.journal.load() == rollout
 
     def _left(self, report: Report) -> Rollout | None:
         """The rollout that has not ended. One that nobody has begun is given up: what it was planned from is old."""
         left = self.unfinished()
-        if left is None or left.step != "planned" or not left.is_alone:
+        if left is None or left.step != "planned" or not self.is_alone(left):
             return left
         report(f"the {left.kind} {left.id} was planned and not begun: it is given up")
         self.journal.save(dataclasses.replace(left, step="failed", error="nothing was changed: its agent had died"))
@@ -280,20 +314,17 @@ class Rollouts:
         return self.revisions.append(found).number
 
     @contextlib.contextmanager
-    def _planning(self, report: Report) -> Iterator[None]:
+    def _planning(self, report: Report) -> Iterator[Held]:
         """Nobody else plans a rollout of this stack meanwhile, and none is under way.
 
         Raises:
             RolloutError: another one did not come to its end.
         """
-        path = self.platform.local.dir / "rollouts" / "planning"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with self.platform.locks().alone("planning", wait=True) as held:
             while (left := self._left(report)) is not None:
                 ended = self.follow(self.resume(left, report), report)
                 report(f"the {ended.kind} {ended.id} that was under way is {ended.step}")
-            yield
+            yield held
 
     def _running_at(self, to: Revision, current: Revision | None) -> JobStatus | None:
         """The running job, which has to be where a rollback to `to` would look for it.
@@ -310,24 +341,15 @@ class Rollouts:
             raise RolloutError("the rollback is blocked, and nothing was changed:\n" + "\n".join(places))
         return running
 
-    def _begin(self, rollout: Rollout, report: Report) -> Rollout:
+    def _begin(self, rollout: Rollout, report: Report, held: Held) -> Rollout:
+        held.require()
         self.journal.save(rollout)
         report(f"{rollout.kind} {rollout.id} begins; it goes on should this run be cancelled")
         self._spawn(rollout)
         return rollout
 
     def _spawn(self, rollout: Rollout) -> None:
-        log = self._log(rollout)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            subprocess.run(
-                [sys.executable, "-m", "ta_pipeline.rollout.agent", rollout.id],
-                stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=REPOSITORY, check=True,
-                env={**os.environ, **self.platform.environment, **self.platform.local.variables()},
-            )  # fmt: skip
-
-    def _log(self, rollout: Rollout) -> Path:
-        return self.platform.local.dir / "rollouts" / f"{rollout.id}.log"
+        self.agents.start(rollout)
 
     def _expected_downtime(self) -> float:
         seen = [one.downtime_seconds for one in self.revisions.all()[-5:] if one.downtime_seconds is not None]
@@ -362,28 +384,3 @@ def revision_before(revisions: list[Revision], current: Revision | None, number:
     if not before:
         raise RolloutError(f"revision {current.number} is the first version: there is none to return to")
     return before[-1]
-
-
-class _Tail:
-    """The lines that are added to a file from now on."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._place = path.stat().st_size if path.exists() else 0
-
-    def __enter__(self) -> _Tail:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        return None
-
-    def __iter__(self) -> Iterator[str]:
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._place)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                self._place += len(line)
-                yield line.decode(errors="replace").rstrip()

@@ -12,7 +12,7 @@ from ta_pipeline.revisions import Outcome, Revision, RevisionStore
 from ta_pipeline.rollout.flow import Flow
 from ta_pipeline.rollout.journal import Rollout, Version
 from ta_pipeline.rollout.transitions import joined
-from ta_pipeline.runtime import JobStatus, Prepared, Report
+from ta_pipeline.runtime import JobRuntime, JobStatus, Prepared, Report
 from ta_pipeline.settings import differing
 
 
@@ -104,14 +104,14 @@ class Tools:
             version.possible_table_job.cancel()
             return
         found = runtime.status()
-        if found and found[0].state == "RUNNING" and not self._is_other(version, found[0]):
+        if found and found[0].state == "RUNNING" and not self._is_other(version, runtime, found[0]):
             return
         runtime.cancel()
         # Its place is in its consumer group, so it needs no savepoint.
         runtime.deploy(interrupt_others=True, report=self.report)
 
-    def _is_other(self, version: Platform, status: JobStatus) -> bool:
-        return bool(differing(version.job.settings_of(status.job_id), version.settings.public()))
+    def _is_other(self, version: Platform, runtime: JobRuntime, status: JobStatus) -> bool:
+        return bool(differing(runtime.settings_of(status.job_id), version.settings.public()))
 
 
 def revision_of(rollout: Rollout, outcome: Outcome, name: str) -> Revision:

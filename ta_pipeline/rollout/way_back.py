@@ -98,6 +98,11 @@ class WayBack:
         previous = noted(rollout, rollout.previous)
         try:
             old = self._tools.platform.at(previous.settings, previous.release)
+            if not old.has_code:
+                self._tools.report(
+                    f"the code of {previous.release} is not here: whether it can read {path} is not known"
+                )
+                return False
             manifest, saved = describe_job(old.settings, old.local, old.code), state_at(old, path)
         except NoAnswerError:
             raise

@@ -21,6 +21,8 @@ def state_reader(platform: Platform) -> ReadState:
 
 def drill_tools(platform: Platform) -> DrillTools:
     """Drills run on the deployment's own cluster, isolated as replays are."""
+    if not platform.is_local:
+        return DrillTools(replay_settings, isolation_problems, platform.drill_runtime)
 
     def runtime(settings: Settings) -> DrillRuntime:
         # Beside a running job, only its own code can be run: another release would restart the TaskManager under it.
@@ -32,7 +34,12 @@ def drill_tools(platform: Platform) -> DrillTools:
 
 
 def shadow_tools(platform: Platform) -> DrillTools:
-    """Drills run the deployment's own code in a process of their own: code that the cluster does not run yet."""
+    """Drills run the deployment's own code in a process of their own: code that the cluster does not run yet.
+
+    On Kubernetes every drill has a FlinkDeployment of its own.
+    """
+    if not platform.is_local:
+        return DrillTools(replay_settings, isolation_problems, platform.drill_runtime, kind="shadow")
     made: dict[str, ShadowRuntime] = {}
 
     def runtime(settings: Settings) -> DrillRuntime:

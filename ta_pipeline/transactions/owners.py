@@ -95,6 +95,8 @@ def _ours(prefix: str, claims: Claims) -> Owner:
     if (revision := newest.get(prefix)) is not None:
         return _recorded(revision, claims)
     if (replay := _replay(prefix, {declared, *newest})) is not None:
+        if claims.settings.runtime == "kubernetes":
+            return Owner("unknown", f"of {replay}, which has a cluster of its own: nobody was asked there")
         return Owner("dead", f"of {replay}, of which no job runs at {claims.settings.flink_rest_url}")
     if isinstance(revisions, Unreachable):
         return Owner("unknown", "whether it was rolled out before, S3 does not say")

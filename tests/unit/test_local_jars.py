@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,28 @@ def test_java_is_found_through_java_home(tmp_path: Path, monkeypatch: pytest.Mon
     script(tmp_path / "bin" / "java", "echo 'openjdk version \"17.0.2\"' >&2")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     assert java_home() == tmp_path.resolve()
+
+
+def test_jars_that_are_there_are_used_where_nothing_can_be_written(bin_folder: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "jars"
+    folders = " ".join(f"$folder/{name}" for name in ("kafka", "registry", "s3proxy", "flink-lib", "flink-plugins"))
+    script(bin_folder / "mvn", (
+        'for one in "$@"; do case "$one" in\n'
+        f'-Dta.jars.directory=*) folder="${{one#*=}}"; /bin/mkdir -p {folders};;\n'
+        '-Dta.build.directory=*) /bin/mkdir -p "${one#*=}"; : > "${one#*=}/ta-flink.jar";;\nesac; done'
+    ))  # fmt: skip
+    assert ensure_jars(directory)
+
+    # Whoever runs the tests may be somebody who can write anywhere: so it is looked at what is written.
+    for path in (directory, *directory.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+        os.utime(path, (1, 1))
+    (bin_folder / "mvn").unlink()
+    assert not ensure_jars(directory)
+    assert {path.stat().st_mtime for path in (directory, *directory.rglob("*"))} == {1.0}
+
+
+def test_jars_that_cannot_be_put_where_they_belong_are_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "jars").write_text("a file", encoding="utf-8")
+    with pytest.raises(StackError, match=r"cannot be put there: .*TA_LOCAL_JARS_DIR"):
+        ensure_jars(tmp_path / "jars")

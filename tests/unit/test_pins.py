@@ -63,7 +63,10 @@ def _requires(name: str) -> list[str]:
         return []
 
 
-@pytest.mark.parametrize("pom", sorted((REPOSITORY / "flink").glob("*/pom.xml")), ids=lambda pom: pom.parent.name)
+POMS = [*sorted((REPOSITORY / "flink").glob("*/pom.xml")), *sorted((REPOSITORY / "tests").rglob("pom.xml"))]
+
+
+@pytest.mark.parametrize("pom", POMS, ids=lambda pom: pom.parent.name)
 def test_each_jar_and_plugin_has_one_version(pom: Path) -> None:
     text = re.sub(r' xmlns="[^"]+"', "", pom.read_text(encoding="utf-8"))
     project = ET.fromstring(text)  # noqa: S314 - our own file

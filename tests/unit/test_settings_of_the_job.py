@@ -16,7 +16,10 @@ from ta_pipeline.runtime import JobStatus
 from ta_pipeline.settings import AROUND_THE_JOB, PLACE_OF_THE_JOB, Settings, load_settings
 
 FIELDS = set(Settings.model_fields)
-JOB = [path for path in sorted((REPOSITORY / "flink").glob("*.py")) if path.name != "benchmarks.py"]
+JOB = [
+    *(path for path in sorted((REPOSITORY / "flink").glob("*.py")) if path.name != "benchmarks.py"),
+    REPOSITORY / "ta_pipeline" / "job_options.py",
+]
 HOLDERS = {"settings", "own"}
 """What the code calls the settings; within the class itself it is `self`."""
 CHANGED = {
@@ -25,6 +28,7 @@ CHANGED = {
     "input_field_case": "camel", "s3_endpoint": "http://127.0.0.1:9", "s3_path_style": False, "s3_secure": True,
     "s3_access_key": "other", "s3_secret_key": "other", "probe_url": "http://127.0.0.1:9",
     "alert_webhook_url": "http://127.0.0.1:9", "alert_reminder_minutes": 5,
+    "k8s_overlay": "dev", "k8s_upgrade_mode": "last-state", "k8s_kubeconfig": "/kubeconfig", "k8s_context": "other",
 }  # fmt: skip
 
 
@@ -55,7 +59,7 @@ def planned(before: Settings, after: Settings) -> str | None:
 
 
 def read_by_the_job() -> set[str]:
-    """Fields that the modules of `flink/`, or what they import of `ta_pipeline` by name, read."""
+    """Fields that the modules of the job, or what they import of `ta_pipeline` by name, read."""
     found: set[str] = set()
     for path in JOB:
         tree = ast.parse(path.read_text(encoding="utf-8"))

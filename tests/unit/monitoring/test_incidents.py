@@ -167,6 +167,7 @@ def test_an_alert_as_it_is_posted_names_deployment_and_times() -> None:
         "at": "2026-01-02T14:30:30.000000Z",
         "deployment": "torghut-ta",
         "text": f"[torghut-ta] {NAME} is bad: it is bad",
+        "help": f"docs/alerts.md#{NAME}",
     }
 
 

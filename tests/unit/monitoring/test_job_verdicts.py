@@ -125,6 +125,11 @@ def test_the_table_job_has_to_run_when_the_job_does() -> None:
     assert table_state(flink=down("flink")).caused_by == "flink_reachable"
 
 
+def test_a_table_job_whose_cluster_does_not_answer_is_not_taken_for_one_that_does_not_run() -> None:
+    found = table_state(flink=flink(table_job=None, table_unknown="Flink cannot be reached at x"))
+    assert (found.state, found.message, found.calls) == ("unknown", "Flink cannot be reached at x", True)
+
+
 def test_a_clickhouse_that_is_away_does_not_explain_a_table_job_that_restarts() -> None:
     restarting = flink(table_job=job(TABLE_JOB, state="RESTARTING"))
     for changes in ({}, {"clickhouse": down("clickhouse")}):

@@ -37,6 +37,18 @@ def test_changed_code_is_an_upgrade_and_says_that_the_taskmanager_is_restarted()
     assert any("TaskManager is restarted" in note for note in found.notes)
 
 
+def test_on_kubernetes_another_image_is_one_change() -> None:
+    before, after = (Version({**SETTINGS, "TA_IMAGE": image}, image, image) for image in ("ta:1", "ta:2"))
+    current = dataclasses.replace(CURRENT, settings=before.settings, release=before.release, image=before.image)
+    found = plan(dataclasses.replace(FACTS, current=current, target=after))
+    assert found.changes == (Change("TA_IMAGE", "ta:1", "ta:2"),)
+
+
+def test_what_is_to_be_said_of_the_cluster_is_in_the_plan() -> None:
+    facts = dataclasses.replace(FACTS, target=with_settings(TA_LIVE_SLICE_MS="200"), remarks=["Argo CD keeps it too"])
+    assert "note: Argo CD keeps it too" in str(plan(facts))
+
+
 def test_the_same_version_is_rolled_out_again_when_it_is_forced_or_the_job_is_not_well() -> None:
     assert plan(dataclasses.replace(FACTS, force=True)).kind == "upgrade"
     ill = dataclasses.replace(RUNNING, state="RESTARTING")

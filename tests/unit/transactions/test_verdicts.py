@@ -160,6 +160,7 @@ def test_a_young_transaction_of_a_replay_may_be_a_shadow_restore_at_work() -> No
         (None, claims(DOWN, NO_S3), "foreign"),
         ("replay-7-ta", claims(), "dead"),
         ("replay-7-ta", claims(DOWN), "unknown"),
+        ("replay-7-ta", claims(settings=settings_of(runtime="kubernetes")), "unknown"),
         ("replay-7-ta", claims({"replay-7-ta": "replay-7-torghut-ta (c3) is RUNNING"}), "running"),
     ],
 )

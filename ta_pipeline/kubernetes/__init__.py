@@ -1,0 +1,1 @@
+"""The job on Kubernetes: a FlinkDeployment that is handed to the Flink Kubernetes Operator."""

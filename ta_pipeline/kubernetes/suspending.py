@@ -1,0 +1,95 @@
+"""Taking a job down through its FlinkDeployment, and what becomes of its state.
+
+savepoint    the job is stopped with a savepoint; only one that runs can be. The operator may fall back to the last
+             checkpoint of a job that does not: the mode it carried out is in the status.
+last-state   the job ends where it stands, and the high availability's record of its last checkpoint stays
+stateless    it ends, and the record goes; the checkpoints themselves lie where they lie
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from ta_pipeline.errors import KubernetesError, NoAnswerError
+from ta_pipeline.kubernetes.resource import FlinkResource
+from ta_pipeline.kubernetes.status import RUNNING, SUSPENDED, OperatorView, suspension_progress
+from ta_pipeline.runtime import Report
+
+UpgradeMode = Literal["savepoint", "last-state", "stateless"]
+
+
+def suspend(
+    resource: FlinkResource, mode: UpgradeMode, seconds: float, unseen_seconds: float, report: Report
+) -> OperatorView:
+    """Have the operator end the job and keep its state as the mode says; returns what is then.
+
+    Args:
+        resource: the FlinkDeployment.
+        mode: see above.
+        seconds: longest wait.
+        unseen_seconds: of one that was never started: how long the operator may be about to.
+        report: told of each step.
+
+    Raises:
+        KubernetesError: the operator could not; with `savepoint` the job is set running again.
+        NoAnswerError: whether it did is not known.
+    """
+    before, begun = resource.existing(), time.monotonic()
+    resource.change({"state": SUSPENDED, "upgradeMode": mode})
+
+    def progress() -> str | None:
+        view = resource.existing()
+        text = suspension_progress(view)
+        if text is not None and view.error and view.error != before.error:
+            raise KubernetesError(f"{resource} could not be suspended with {mode}: {view.error}")
+        if text is None and view.carried_out is None and time.monotonic() - begun < unseen_seconds:
+            return "whether the operator is about to start it is not known"
+        return text
+
+    try:
+        resource.wait(progress, seconds, report)
+    except NoAnswerError:
+        raise
+    except KubernetesError:
+        if mode == "savepoint":
+            # Else the operator would stop it when it can, and nobody would be there to start it.
+            resource.change({"state": RUNNING})
+        raise
+    return resource.existing()
+
+
+def end(resource: FlinkResource, seconds: float, unseen_seconds: float, report: Report) -> None:
+    """End the job where it stands; one that does not run is fine.
+
+    The operator is asked to keep the record of the last checkpoint. Of a job that never came up there is none, and it
+    refuses: then the job is ended without.
+
+    Raises:
+        KubernetesError: the operator could not, or does not work.
+        NoAnswerError: whether it did is not known.
+    """
+    view = resource.view()
+    if view is None or view.is_suspended or view.is_deleting:
+        return
+    try:
+        suspend(resource, "last-state", seconds, unseen_seconds, report)
+    except NoAnswerError:
+        raise
+    except KubernetesError:
+        # Of an operator that has done something, and be it to fail, the status is of what was asked for before.
+        if not resource.existing().error:
+            raise
+        suspend(resource, "stateless", seconds, unseen_seconds, report)
+
+
+def give_up(resource: FlinkResource, seconds: float, unseen_seconds: float, report: Report) -> None:
+    """End what did not come up; an operator that does not work is not waited for.
+
+    Raises:
+        KubernetesError: see `end`.
+    """
+    if resource.existing().is_current:
+        end(resource, seconds, unseen_seconds, report)
+    else:
+        resource.change({"state": SUSPENDED})

@@ -1,0 +1,103 @@
+"""What the pages name is there: commands and their options, pages, jobs of Dagster, objects on Kubernetes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from orchestration.definitions import defs
+from orchestration.defs.deployment.assets import RolloutConfig
+from orchestration.defs.deployment.jobs import RollbackConfig
+from ta_pipeline.cli import app
+from ta_pipeline.kubernetes.manifests import render
+from ta_pipeline.local.settings import REPOSITORY
+
+PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
+RUNBOOKS = REPOSITORY / "docs" / "runbooks.md"
+_CODE = re.compile(r"^\s*```\n(.*?)^\s*```$|`([^`]+)`", re.M | re.S)
+_COMMAND = re.compile(r"(?:^|[;&|] |-- )ta ([a-z-]+(?: .*)?)$")
+_PAGE = re.compile(r"\bdocs/[\w-]+\.md\b")
+_DEPLOYMENT = re.compile(r"\b(?:deploy|service|flinkdeployment)[/ ]((?:torghut-ta)[\w-]*)")
+
+
+def code_of(page: Path) -> Iterator[str]:
+    """Each line of code, in blocks and between backticks, without what is said behind `#`."""
+    for block, inline in _CODE.findall(page.read_text(encoding="utf-8")):
+        for line in (block or " ".join(inline.split())).splitlines():
+            yield line.partition(" # ")[0].strip()
+
+
+def commands_of(page: Path) -> list[str]:
+    """Each `ta ...`, without `ta`."""
+    return [found[1] for line in code_of(page) if (found := _COMMAND.search(line))]
+
+
+def wrong_in(command: str) -> str | None:
+    """What of a command `ta` does not know; None: nothing."""
+    words = shlex.split(command.partition(" | ")[0].partition("; ")[0])
+    found: Any = typer.main.get_command(app)
+    # Of a group only.
+    while (commands := getattr(found, "commands", None)) and words and not words[0].startswith("-"):
+        word = words.pop(0)
+        if word not in commands:
+            return f"there is no {word!r}"
+        found = commands[word]
+    known = {option for parameter in found.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    unknown = [word for word in words if word.startswith("-") and word.partition("=")[0] not in known]
+    return f"there is no {', '.join(unknown)}" if unknown else None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_and_option_that_a_page_names_exists(page: Path) -> None:
+    found = {command: wrong for command in commands_of(page) if (wrong := wrong_in(command))}
+    assert found == {}
+
+
+def test_commands_are_found_and_told_from_wrong_ones() -> None:
+    assert {"rollout plan", "recover --gap", "savepoint take"} <= set(commands_of(RUNBOOKS))
+    assert wrong_in("rollout plan") is None
+    assert wrong_in("rollout undo") == "there is no 'undo'"
+    assert wrong_in("recover --everything") == "there is no --everything"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_page_that_is_named_exists(page: Path) -> None:
+    named = set(_PAGE.findall(page.read_text(encoding="utf-8")))
+    assert {name for name in named if not (REPOSITORY / name).is_file()} == set()
+
+
+def test_the_readme_lists_every_page() -> None:
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in PAGES if page.parent.name == "docs" and f"`docs/{page.name}`" not in text] == []
+
+
+def test_the_jobs_that_the_runbooks_start_exist() -> None:
+    named = {found[1] for line in code_of(RUNBOOKS) if (found := re.match(r"run ([a-z_]+)", line))}
+    jobs = {job.name for job in defs().resolve_all_job_defs()}
+    assert named >= {"upgrade", "rollback", "stop", "bootstrap", "declare"}
+    assert named - jobs == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_options_of_a_rollout_that_a_page_names_exist(page: Path) -> None:
+    fields = {"flink_deployment": RolloutConfig.model_fields, "roll_back": RollbackConfig.model_fields}
+    named = re.findall(r"`(flink_deployment|roll_back): (\w+)", page.read_text(encoding="utf-8"))
+    assert [(op, field) for op, field in named if field not in fields[op]] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_deployments_that_kubectl_is_asked_for_are_those_that_are_rendered(page: Path) -> None:
+    rendered = {
+        one["metadata"]["name"]
+        for overlay in ("prod", "dagster")
+        for one in render(overlay)
+        if one["kind"] in {"Deployment", "FlinkDeployment", "Service"}
+    }
+    named = set(_DEPLOYMENT.findall(page.read_text(encoding="utf-8")))
+    assert named - rendered == set()
