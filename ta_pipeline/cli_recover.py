@@ -115,7 +115,7 @@ def _rebuild(recovery: Recovery, verify_seconds: float, wait_seconds: float, *, 
 
 def _take_savepoint(platform: Platform, ended: Rollout) -> None:
     """A state exists again."""
-    current = platform.at(ended.target.settings, ended.target.release)
+    current = ended.target.on(platform)
     taken = take_savepoint(current.settings, current.job, "manual", datetime.now(UTC))
     _say(f"savepoint {taken.savepoint.path}")
 

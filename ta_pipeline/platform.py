@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ta_pipeline.errors import SettingsError
 from ta_pipeline.job_options import of_the_table_job
+from ta_pipeline.kubernetes.declarations import Declaration
 from ta_pipeline.kubernetes.deployment import image_problem, renamed, rest_url
-from ta_pipeline.kubernetes.manifests import flink_deployment, render
 from ta_pipeline.local.releases import find_release, make_release
 from ta_pipeline.local.runtime import LocalRuntime, table_runtime
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_settings, variables
@@ -39,6 +39,7 @@ class Platform:
         recorded: `TA_*` variables of an older version, which its code may know and this one not.
         rebuild: what the job withholds since it was rebuilt from its inputs; empty: it was not.
         image_of_code: on Kubernetes, the image that was made of `code`.
+        manifest_of: the digest of the declaration that was deployed; empty: what the overlay declares today.
     """
 
     settings: Settings
@@ -47,6 +48,7 @@ class Platform:
     recorded: Mapping[str, str] = field(default_factory=dict)
     rebuild: str = ""
     image_of_code: str = ""
+    manifest_of: str = ""
 
     @classmethod
     def here(cls, **overrides: str) -> Self:
@@ -78,20 +80,22 @@ class Platform:
         """`code` is what runs: of another image, nobody here can say what its job reads and writes."""
         return self.is_local or self.settings.image == self.image_of_code
 
-    def at(self, recorded: Mapping[str, str], release: str, rebuild: str = "") -> Self:
+    def at(self, recorded: Mapping[str, str], release: str, *, rebuild: str = "", manifest: str = "") -> Self:
         """The same deployment as it was, or is to be: with these settings and this code, and the secrets of today.
 
         Args:
             recorded: `TA_*` variables without secrets.
             release: digest of the code; on Kubernetes the image.
             rebuild: what the job withholds since it was rebuilt from its inputs.
+            manifest: digest of the declaration, on Kubernetes; empty: it was not recorded, and today's is taken.
 
         Raises:
             SettingsError: a setting that this code knows has a value that is not allowed.
             StackError: the release is not here.
         """
         if not self.is_local:
-            return dataclasses.replace(self.asked_as({**recorded, variable_of("image"): release}), rebuild=rebuild)
+            asked = self.asked_as({**recorded, variable_of("image"): release})
+            return dataclasses.replace(asked, rebuild=rebuild, manifest_of=manifest)
         code = find_release(self.local, release).path
         return dataclasses.replace(self.asked_as(recorded), code=code, rebuild=rebuild)
 
@@ -116,6 +120,33 @@ class Platform:
     def release(self) -> str:
         """The digest of the job's code, of which a release is made; on Kubernetes the image."""
         return self.settings.image if not self.is_local else make_release(self.local, self.code).digest
+
+    @property
+    def declaration(self) -> Declaration:
+        """What is deployed on Kubernetes, but for image and settings: of the overlay, or as it was then.
+
+        Raises:
+            ManifestError: there is no such overlay, or one of its files is wrong.
+            S3Error: what was recorded cannot be read.
+        """
+        today = Declaration.of(self.settings)
+        return today if self.manifest_of in {"", today.digest} else Declaration.read(self.settings, self.manifest_of)
+
+    @property
+    def manifest(self) -> str:
+        """The digest of the declaration; empty on the local stack."""
+        if self.is_local:
+            return ""
+        return self.manifest_of or Declaration.of(self.settings).digest
+
+    def keep_manifest(self) -> None:
+        """Write the declaration down beside the record of rollouts; nothing on the local stack.
+
+        Raises:
+            S3Error: the store refused, or cannot be reached.
+        """
+        if not self.is_local:
+            self.declaration.keep(self.settings)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -181,8 +212,7 @@ class Platform:
         from ta_pipeline.kubernetes.runtime import KubernetesRuntime  # noqa: PLC0415
 
         def declared() -> Mapping[str, Any]:
-            found = flink_deployment(render(where.k8s_overlay), of or where.k8s_deployment)
-            return renamed(found, where.k8s_deployment)
+            return renamed(self.declaration.deployment(of or where.k8s_deployment), where.k8s_deployment)
 
         variables = where.public() if of else {**self.settings.public(), **self.recorded}
         return KubernetesRuntime(where, declared, variables=variables, arguments=arguments, may_wait=may_wait)

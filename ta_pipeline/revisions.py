@@ -52,6 +52,7 @@ class Revision:
         reason: why it was rolled back.
         rollout: the id of the rollout that recorded it.
         rebuild: what the job withholds since it was rebuilt from its inputs; see `rollout.journal.Version`.
+        manifest: digest of what the overlay declared, on Kubernetes; see `kubernetes.declarations`.
     """
 
     number: int
@@ -75,6 +76,7 @@ class Revision:
     reason: str | None = None
     rollout: str | None = None
     rebuild: str = ""
+    manifest: str = ""
 
     @property
     def settings_hash(self) -> str:

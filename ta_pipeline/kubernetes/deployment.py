@@ -13,13 +13,14 @@ from typing import Any
 
 from ta_pipeline.job_options import of_the_cluster
 from ta_pipeline.kubernetes.status import JOB_ID_KEY, RUNNING
-from ta_pipeline.settings import Settings
+from ta_pipeline.settings import Settings, text_of, variable_of
 
 MAIN_CONTAINER = "flink-main-container"
 _NONCE_DIGITS = 12
 """Of a job's id, hexadecimal: 48 bits, which JSON's numbers hold exactly."""
 _RESTARTS = "restart-strategy."
 """One strategy has nothing to say about the options of another."""
+_STORE = ("s3_endpoint", "s3_path_style", "s3_secure")
 _TAG = re.compile(r"[^/]:(?P<tag>[^:/@]+)$")
 
 
@@ -60,12 +61,13 @@ def to_run(
     } | {"namespace": settings.k8s_namespace}
     spec = fresh["spec"]
     spec["image"] = settings.image
-    declared_options = {
-        name: value for name, value in spec.get("flinkConfiguration", {}).items() if not name.startswith(_RESTARTS)
-    }
+    options = spec.get("flinkConfiguration", {})
+    own = options_of_version(options, settings)
+    kept = {name: value for name, value in options.items() if name not in own}
     # The operator reads them here: a savepoint that it takes goes where ours do, and one of a drill where its do.
-    spec["flinkConfiguration"] = {**declared_options, **of_the_cluster(settings), JOB_ID_KEY: job_id}
-    _set_environment(spec, settings.public() if variables is None else variables)
+    set_here = {name: value for name, value in own.items() if value is not None}
+    spec["flinkConfiguration"] = {**kept, **set_here, JOB_ID_KEY: job_id}
+    _set_environment(spec, {**_store(settings), **(settings.public() if variables is None else variables)})
     job = {
         **spec.get("job", {}),
         "state": RUNNING,
@@ -81,6 +83,25 @@ def to_run(
         job["allowNonRestoredState"] = True
     spec["job"] = job
     return fresh
+
+
+def options_of_version(declared: Mapping[str, str], settings: Settings) -> dict[str, str | None]:
+    """Flink's options that follow a version's settings, whatever an overlay declares; pure.
+
+    Args:
+        declared: the overlay's options.
+        settings: of the version.
+
+    Returns:
+        The values by name; None: the option is left out.
+    """
+    store = {
+        "fs.s3a.endpoint": settings.s3_endpoint,
+        "fs.s3a.path.style.access": text_of(settings.s3_path_style),
+        "fs.s3a.connection.ssl.enabled": text_of(settings.s3_secure),
+    }
+    others = dict.fromkeys(name for name in declared if name.startswith(_RESTARTS))
+    return {**others, **of_the_cluster(settings), **store}
 
 
 def nonce_of(job_id: str) -> int:
@@ -108,6 +129,11 @@ def image_problem(image: str) -> str | None:
     if "@sha256:" not in image and (tag is None or tag["tag"] == "latest"):
         return f"TA_IMAGE={image!r} does not name one build: give it a tag of its own, or a digest; latest is none"
     return None
+
+
+def _store(settings: Settings) -> dict[str, str]:
+    """Where S3 is, which is no setting of the job; one that was rebuilt reads what it withholds from there."""
+    return {variable_of(name): text_of(getattr(settings, name)) for name in _STORE}
 
 
 def _set_environment(spec: dict[str, Any], variables: Mapping[str, str]) -> None:

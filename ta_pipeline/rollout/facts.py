@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ta_pipeline.errors import RolloutError, SchemaError
+from ta_pipeline.errors import RolloutError, S3Error, SchemaError
 from ta_pipeline.job_state import SavedState, incompatibilities, notes
+from ta_pipeline.kubernetes.declarations import Declaration, differences
 from ta_pipeline.platform import Platform
 from ta_pipeline.preflight import problems
 from ta_pipeline.replay.record import blocking_verdicts, newest_verdict
@@ -104,6 +105,7 @@ def gather(
         force=options.force,
         restore_from=options.restore_from,
     )
+    facts = dataclasses.replace(facts, remarks=[*facts.remarks, *manifest_remarks(platform, facts.previous)])
     if places or (running is not None and plan(facts).kind is None):
         return Gathered(facts, schema_ids)
     manifest = describe_job(settings, platform.local, platform.code)
@@ -119,6 +121,17 @@ def gather(
         said.append(old)
     judged = dataclasses.replace(facts, incompatible=reasons, state_notes=said)
     return Gathered(judged, schema_ids, manifest.versions)
+
+
+def manifest_remarks(platform: Platform, previous: Version | None) -> list[str]:
+    """What the overlay declares otherwise than it did for what runs, a line for each value."""
+    if previous is None or previous.manifest in {"", platform.manifest}:
+        return []
+    try:
+        before = Declaration.read(platform.settings, previous.manifest)
+    except S3Error as error:
+        return [f"what the manifest {previous.manifest} declared is not known: {error}"]
+    return [f"manifest: {line}" for line in differences(before, platform.declaration)]
 
 
 def state_for_rollback(
@@ -139,7 +152,7 @@ def state_for_rollback(
     """
     if options.restore_from:
         return options.restore_from, ""
-    old = platform.at(to.settings, to.release)
+    old = Version.of(to).on(platform)
     reasons_against = _reader(old, to)
     saved = newest_state(platform)
     reasons = reasons_against(saved, current.states) if saved else []
@@ -202,7 +215,8 @@ def _hand_started(platform: Platform, current: Revision | None, running: JobStat
     if running is None or (current is not None and current.job_id == running.job_id):
         return None
     job = platform.job
-    return Version(job.settings_of(running.job_id), job.release_of(running.job_id), platform.settings.image)
+    release = job.release_of(running.job_id)
+    return Version(job.settings_of(running.job_id), release, platform.settings.image, manifest=platform.manifest)
 
 
 def _schemas(settings: Settings) -> tuple[list[str], dict[str, int]]:

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import orjson
 
@@ -21,6 +21,9 @@ from ta_pipeline.processes import ProcessId
 from ta_pipeline.revisions import Revision
 from ta_pipeline.s3 import list_keys, read_object, s3_client, write_object
 from ta_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from ta_pipeline.platform import Platform
 
 Kind = Literal["start", "upgrade", "rollback", "stop"]
 Step = Literal[
@@ -50,21 +53,32 @@ _JOB = "job/"
 
 @dataclass(frozen=True)
 class Version:
-    """What runs: settings (`TA_*`, no secrets), the digest of the code, the image on Kubernetes.
+    """What runs: settings (`TA_*`, no secrets), the digest of the code; on Kubernetes its image and what was declared.
 
     `rebuild` is what a job that was rebuilt from its inputs withholds (`ta_pipeline.recovery.rebuild`): the URI goes
-    along from version to version, because a symbol that is quiet stands before what it has published.
+    along from version to version, because a symbol that is quiet stands before what it has published. `manifest` is the
+    digest of a `ta_pipeline.kubernetes.declarations.Declaration`.
     """
 
     settings: Mapping[str, str]
     release: str
     image: str = ""
     rebuild: str = ""
+    manifest: str = ""
 
     @classmethod
     def of(cls, revision: Revision) -> Self:
         """What a revision ran."""
-        return cls(revision.settings, revision.release, revision.image, revision.rebuild)
+        return cls(revision.settings, revision.release, revision.image, revision.rebuild, revision.manifest)
+
+    def on(self, platform: Platform) -> Platform:
+        """The deployment as this version has it, with its code.
+
+        Raises:
+            SettingsError: a setting that this code knows has a value that is not allowed.
+            StackError: the release is not here.
+        """
+        return platform.at(self.settings, self.release, rebuild=self.rebuild, manifest=self.manifest)
 
 
 @dataclass(frozen=True)

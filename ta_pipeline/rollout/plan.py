@@ -94,7 +94,7 @@ class Plan:
 
     Attributes:
         kind: None: nothing is to be done.
-        changes: settings, code, image.
+        changes: settings, code, image, manifest.
         steps: in words, in their order.
         blockers: each of them forbids it.
         notes: what somebody should know before.
@@ -166,7 +166,7 @@ def plan(facts: Facts, expected_downtime_seconds: float = 20.0, *, shadow_restor
 
 
 def changes_between(previous: Version | None, target: Version) -> tuple[Change, ...]:
-    """Settings, code and image that differ; pure."""
+    """Settings, code, image and manifest that differ; pure."""
     if previous is None:
         return ()
     before, after = previous.settings, target.settings
@@ -180,6 +180,8 @@ def changes_between(previous: Version | None, target: Version) -> tuple[Change, 
         found.append(Change("code", previous.release, target.release))
     if previous.image != target.image and all(change.what != "TA_IMAGE" for change in found):
         found.append(Change("image", previous.image, target.image))
+    if previous.manifest != target.manifest:
+        found.append(Change("manifest", previous.manifest, target.manifest))
     return tuple(found)
 
 

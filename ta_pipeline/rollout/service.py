@@ -309,7 +309,8 @@ class Rollouts:
         found = Revision(
             number=0, at=datetime.now(UTC).isoformat(timespec="seconds"), outcome="running",
             name=self.platform.job.name, job_id=facts.running.job_id, settings=facts.runs.settings,
-            release=facts.runs.release, image=facts.runs.image, reason="found running: somebody started it by hand",
+            release=facts.runs.release, image=facts.runs.image, manifest=facts.runs.manifest,
+            reason="found running: somebody started it by hand",
         )  # fmt: skip
         return self.revisions.append(found).number
 
@@ -343,6 +344,7 @@ class Rollouts:
 
     def _begin(self, rollout: Rollout, report: Report, held: Held) -> Rollout:
         held.require()
+        self.platform.keep_manifest()
         self.journal.save(rollout)
         report(f"{rollout.kind} {rollout.id} begins; it goes on should this run be cancelled")
         self._spawn(rollout)

@@ -40,7 +40,7 @@ class Tools:
         Raises:
             StackError: that is not here any more.
         """
-        return self.platform.at(rollout.target.settings, rollout.target.release, rollout.target.rebuild)
+        return rollout.target.on(self.platform)
 
     def asked(self, rollout: Rollout) -> Platform:
         """The target's, for questions: its code may be gone."""
@@ -58,7 +58,7 @@ class Tools:
         Returns:
             When the first live record came, epoch seconds; None: none has come, or it is not known.
         """
-        platform = self.platform.at(version.settings, version.release, version.rebuild)
+        platform = version.on(self.platform)
         runtime = platform.job
         with Flow(platform.settings) as flow, flow.first_record() as seen:
             status = runtime.find(job_id)
@@ -83,7 +83,7 @@ class Tools:
     def with_table_job(self, rollout: Rollout, version: Version) -> str:
         """Bring the table job along; returns the rollout's note, with what came of it."""
         try:
-            self._bring_table_job(self.platform.at(version.settings, version.release))
+            self._bring_table_job(version.on(self.platform))
         except TaError as error:
             # The tables are behind the topics, not before them: they catch up from there.
             self.report(f"the table job does not run: {error}")
@@ -139,9 +139,10 @@ def revision_of(rollout: Rollout, outcome: Outcome, name: str) -> Revision:
         reason=rollout.error,
         rollout=rollout.id,
         rebuild=rollout.target.rebuild,
+        manifest=rollout.target.manifest,
     )
 
 
 def version_of(platform: Platform) -> Version:
     """What a deployment declares, as a version; a release of its code is made."""
-    return Version(platform.settings.public(), platform.release, platform.settings.image)
+    return Version(platform.settings.public(), platform.release, platform.settings.image, manifest=platform.manifest)

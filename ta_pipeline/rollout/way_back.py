@@ -41,7 +41,7 @@ class WayBack:
         if rollout.previous is None:
             return failed(rollout, f"{rollout.error}; nothing ran before, so nothing runs now")
         try:
-            self._tools.platform.at(rollout.previous.settings, rollout.previous.release)
+            rollout.previous.on(self._tools.platform)
         except TaError as error:
             return failed(rollout, f"{rollout.error}; and the old version cannot come back, nothing runs: {error}")
         state, repeated = self._state_for_return(rollout)
@@ -97,7 +97,7 @@ class WayBack:
     def _is_readable_by_old(self, rollout: Rollout, path: str) -> bool:
         previous = noted(rollout, rollout.previous)
         try:
-            old = self._tools.platform.at(previous.settings, previous.release)
+            old = previous.on(self._tools.platform)
             if not old.has_code:
                 self._tools.report(
                     f"the code of {previous.release} is not here: whether it can read {path} is not known"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,8 +16,12 @@ import pytest
 from kubernetes.client import ApiClient, ApiException
 
 from ta_pipeline.kubernetes.client import FLINK_DEPLOYMENT, FLINK_STATE_SNAPSHOT, KubernetesApi, configuration_of
-from ta_pipeline.kubernetes.manifests import flink_deployment, render
+from ta_pipeline.kubernetes.declarations import Declaration
+from ta_pipeline.kubernetes.manifests import render
 from ta_pipeline.kubernetes.runtime import KubernetesRuntime, Waits
+from ta_pipeline.local.ports import free_port
+from ta_pipeline.local.settings import load_local_settings
+from ta_pipeline.local.stack import Stack
 from ta_pipeline.settings import Settings, load_settings
 from tests.k8s.binaries import DIRECTORY
 from tests.k8s.cluster import Cluster, running_cluster
@@ -143,6 +149,19 @@ def namespace(cluster: Cluster) -> Namespace:
     return Namespace(name, cluster, admin, bare.account("platform", PLATFORM_RULES))
 
 
+@pytest.fixture(scope="module")
+def store() -> Iterator[Settings]:
+    """S3 alone, and the settings that point at it."""
+    directory = Path(tempfile.mkdtemp(prefix="ta-"))
+    stack = Stack(load_local_settings(dir=directory, components=("s3",), s3_port=free_port()), load_settings())
+    try:
+        stack.up()
+        yield load_settings(s3_endpoint=stack.environment()["TA_S3_ENDPOINT"])
+    finally:
+        stack.down()
+        shutil.rmtree(directory)
+
+
 @pytest.fixture
 def job_manager() -> Iterator[PlayedJobManager]:
     played = PlayedJobManager()
@@ -191,8 +210,7 @@ def settings_of(namespace: Namespace, job_manager: PlayedJobManager, **settings:
 
 def declared() -> Mapping[str, Any]:
     """The FlinkDeployment of production."""
-    found: Mapping[str, Any] = flink_deployment(render("prod"), "torghut-ta")
-    return found
+    return Declaration.of(load_settings()).deployment("torghut-ta")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

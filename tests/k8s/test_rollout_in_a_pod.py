@@ -6,9 +6,7 @@ played. There is no broker: what was committed at a stop is then not known, whic
 
 from __future__ import annotations
 
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +21,6 @@ from ta_pipeline.kubernetes.leases import LEASE, Leases, Times
 from ta_pipeline.kubernetes.manifests import render
 from ta_pipeline.local.ports import free_port
 from ta_pipeline.local.settings import load_local_settings, variables
-from ta_pipeline.local.stack import Stack
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import RevisionStore
 from ta_pipeline.rollout.agents import ProcessAgents
@@ -42,19 +39,6 @@ from tests.k8s.operator import PlayedOperator
 JOB_ID = "1" * 32
 pytestmark = pytest.mark.timeout(300, func_only=True)
 (TEMPLATE,) = (one for one in render("dagster") if one["kind"] == "PodTemplate")
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[Settings]:
-    """S3 alone, and the settings that point at it."""
-    directory = Path(tempfile.mkdtemp(prefix="ta-"))
-    stack = Stack(load_local_settings(dir=directory, components=("s3",), s3_port=free_port()), load_settings())
-    try:
-        stack.up()
-        yield load_settings(s3_endpoint=stack.environment()["TA_S3_ENDPOINT"])
-    finally:
-        stack.down()
-        shutil.rmtree(directory)
 
 
 class StoringJobManager(PlayedJobManager):

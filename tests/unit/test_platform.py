@@ -40,7 +40,7 @@ def test_on_kubernetes_an_image_that_is_no_release_is_refused(image: str) -> Non
 def test_on_kubernetes_a_release_is_an_image() -> None:
     platform = on_kubernetes()
     assert (platform.release, platform.has_code) == (NEW, True)
-    before = platform.at(platform.settings.public(), OLD, "s3a://b/rebuild")
+    before = platform.at(platform.settings.public(), OLD, rebuild="s3a://b/rebuild")
     assert (before.release, before.settings.image, before.rebuild) == (OLD, OLD, "s3a://b/rebuild")
     assert not before.has_code, "what another image's job reads and writes is not to be known here"
     assert before.at(before.settings.public(), NEW).has_code

@@ -30,6 +30,7 @@ SETTINGS = load_settings(
     image="registry.example/ta:2",
     session="regular",
     parallelism=2,
+    s3_endpoint="http://s3:9000",
     kafka_password="hidden-from-all",  # noqa: S106 - what must not be told
 )
 
@@ -43,7 +44,10 @@ def test_a_version_is_the_declared_object_with_its_image_and_its_settings() -> N
     assert found["metadata"] == {"name": "torghut-ta", "namespace": "torghut", "labels": {"a": "1"}}
     spec = found["spec"]
     assert spec["image"] == "registry.example/ta:2"
-    assert spec["flinkConfiguration"] == {"a": "1", "$internal.pipeline.job-id": JOB_ID, **of_the_cluster(SETTINGS)}
+    assert spec["flinkConfiguration"] == {
+        "a": "1", "$internal.pipeline.job-id": JOB_ID, **of_the_cluster(SETTINGS), "fs.s3a.endpoint": "http://s3:9000",
+        "fs.s3a.path.style.access": "true", "fs.s3a.connection.ssl.enabled": "false",
+    }  # fmt: skip
     assert spec["flinkConfiguration"]["execution.checkpointing.savepoint-dir"] == SETTINGS.savepoint_dir
     assert spec["job"] == {
         "entryClass": "P", "args": ["-py", "job.py", "--rebuild", "s3a://b/r"], "state": "running", "parallelism": 2,
@@ -54,6 +58,7 @@ def test_a_version_is_the_declared_object_with_its_image_and_its_settings() -> N
     assert main["envFrom"] == [{"configMapRef": {"name": "settings"}}]
     environment = {one["name"]: one["value"] for one in main["env"]}
     assert (environment["KEPT"], environment["TA_SESSION"]) == ("1", "regular")
+    assert environment["TA_S3_ENDPOINT"] == "http://s3:9000", "a job that was rebuilt reads there what it withholds"
     assert len(environment) == len(main["env"]), "each variable once"
 
 
@@ -61,6 +66,7 @@ def test_what_flink_is_told_follows_the_settings_of_the_version() -> None:
     wanted = load_settings(
         checkpoint_interval_ms=500, checkpoint_timeout_ms=90_000, tolerable_failed_checkpoints=7,
         checkpoint_dir="s3a://b/own", savepoint_dir="s3a://b/saved", restart_max_delay_ms=9_000,
+        s3_endpoint="https://s3.example", s3_path_style=False, s3_secure=True,
     )  # fmt: skip
     found = to_run(PRODUCTION, wanted, JOB_ID)["spec"]["flinkConfiguration"]
     assert {name: found[name] for name in found if found[name] != DECLARED_OPTIONS.get(name)} == {
@@ -72,6 +78,9 @@ def test_what_flink_is_told_follows_the_settings_of_the_version() -> None:
         "execution.checkpointing.dir": "s3a://b/own",
         "execution.checkpointing.savepoint-dir": "s3a://b/saved",
         "restart-strategy.exponential-delay.max-backoff": "9000 ms",
+        "fs.s3a.endpoint": "https://s3.example",
+        "fs.s3a.path.style.access": "false",
+        "fs.s3a.connection.ssl.enabled": "true",
     }
     assert set(DECLARED_OPTIONS) <= set(found)
 
@@ -135,7 +144,8 @@ def test_a_nonce_is_of_its_job_exact_in_json_and_never_none() -> None:
 def test_variables_of_an_older_version_are_taken_as_they_were_recorded() -> None:
     found = to_run(DECLARED, SETTINGS, JOB_ID, variables={"TA_OLD": "1"})
     main = found["spec"]["podTemplate"]["spec"]["containers"][1]
-    assert {one["name"] for one in main["env"]} == {"KEPT", "TA_SESSION", "TA_OLD"}
+    store = {"TA_S3_ENDPOINT", "TA_S3_PATH_STYLE", "TA_S3_SECURE"}
+    assert {one["name"] for one in main["env"]} == {"KEPT", "TA_SESSION", "TA_OLD", *store}
 
 
 def test_an_object_without_a_pod_template_gets_one() -> None:
