@@ -16,42 +16,12 @@ from ta_pipeline.kubernetes.manifests import overlays, render, settings_of
 from ta_pipeline.kubernetes.yaml import as_yaml
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.settings import Settings, load_settings, variable_of
+from tests.access import ACCESS
 from tests.manifests import MAIN_CONTAINER, Pods, environment_of, of_kind, pods_of, settings
 
 SECRETS = {
     variable_of(name) for name, field in Settings.model_fields.items() if field.annotation is SecretStr
 }  # fmt: skip
-_READ_ONLY = {"get", "list", "watch"}
-ACCESS: dict[str, dict[tuple[str, str], set[str]]] = {
-    # Flink 2.2: native mode makes and ends pods; high availability keeps its pointers in ConfigMaps, and elects by them
-    # (create, get, patch; update where it checks the version); the JobManager's Deployment owns the TaskManagers.
-    "torghut-ta": {
-        ("", "pods"): {*_READ_ONLY, "create", "delete"},
-        ("", "configmaps"): {*_READ_ONLY, "create", "update", "patch", "delete"},
-        ("apps", "deployments"): {"get"},
-        ("apps", "deployments/finalizers"): {"update"},
-    },
-    # dagster-k8s: a Job for each run, and what its failure says.
-    "torghut-ta-dagster": {
-        ("batch", "jobs"): {"list", "create", "delete"},
-        ("batch", "jobs/status"): {"get"},
-        ("", "pods"): {"get", "list"},
-        ("", "events"): {"list"},
-        ("", "pods/log"): {"get"},
-    },
-    # The runtime of ta_pipeline/kubernetes.
-    "torghut-ta-platform": {
-        ("flink.apache.org", "flinkdeployments"): {"get", "create", "patch", "delete"},
-        ("flink.apache.org", "flinkstatesnapshots"): {"get", "create"},
-        # A rollout in a Job of its own, and its locks.
-        ("batch", "jobs"): {"list", "create"},
-        ("", "podtemplates"): {"get"},
-        ("coordination.k8s.io", "leases"): {"get", "create", "update"},
-        ("", "pods"): {"list"},
-        ("", "events"): {"list"},
-    },
-}
-"""Roles: what they allow on what, and no more."""
 ACCOUNTS = {
     "job": "torghut-ta", "table": "torghut-ta", "clock": "torghut-ta-around", "probe": "torghut-ta-around",
     "dagster-webserver": "torghut-ta-dagster", "dagster-daemon": "torghut-ta-dagster",
@@ -197,6 +167,21 @@ def test_roles_allow_what_the_table_says_and_nothing_more(overlay: str) -> None:
                 found[name][key] = set(rule["verbs"])
     assert found == {name: ACCESS[name] for name in found}
     assert set(found) == ({"torghut-ta"} if overlay != "dagster" else set(ACCESS))
+
+
+def test_the_guide_says_what_each_account_may_do() -> None:
+    guide = (REPOSITORY / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    table = guide.partition("| account | pods |")[2].partition("\n\n")[0]
+    told: dict[str, dict[str, set[str]]] = {}
+    for row in table.splitlines()[2:]:
+        account, _, rights = (cell.strip(" `") for cell in row.strip("|").split("|"))
+        for right in () if rights.startswith("nothing") else rights.split("; "):
+            resources, _, verbs = right.partition(": ")
+            for resource in resources.split(", "):
+                told.setdefault(account, {})[resource.strip("`")] = set(verbs.split(", "))
+    assert told == {
+        account: {resource: verbs for (_, resource), verbs in of_it.items()} for account, of_it in ACCESS.items()
+    }
 
 
 @pytest.mark.parametrize("overlay", overlays())
