@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -123,6 +124,49 @@ def test_an_account_may_do_what_the_table_says_and_nothing_else(namespace: Names
 def test_it_may_do_nothing_in_another_namespace(namespace: Namespace, account: str) -> None:
     elsewhere = KubernetesApi(namespace.declared_account(account)._client, "default")
     assert allowed(elsewhere, (POD, CONFIG_MAP, FLINK_DEPLOYMENT)) == {}
+
+
+OWNED = pytest.mark.parametrize("kind", [POD, CONFIG_MAP], ids=lambda kind: kind.plural)
+"""What Flink's native mode makes the JobManager's Deployment the owner of, which is not to be gone before it."""
+
+
+def owned(namespace: Namespace, kind: Kind) -> dict[str, Any]:
+    """An object with an owner that is there, as Flink makes it."""
+    made = namespace.admin.call(
+        "POST",
+        namespace.path(DEPLOYMENT.plural, DEPLOYMENT.api_version),
+        content_of(namespace.name, DEPLOYMENT, "owner"),
+    )
+    found = content_of(namespace.name, kind, "owned")
+    found["metadata"]["ownerReferences"] = [{
+        "apiVersion": DEPLOYMENT.api_version, "kind": DEPLOYMENT.name, "name": "owner", "uid": made["metadata"]["uid"],
+        "controller": True, "blockOwnerDeletion": True,
+    }]  # fmt: skip
+    return found
+
+
+@OWNED
+def test_the_jobs_account_may_name_the_deployment_as_an_owner_that_waits_for_it(
+    namespace: Namespace, kind: Kind
+) -> None:
+    job, content = namespace.declared_account("torghut-ta"), owned(namespace, kind)
+    answer = job._send("POST", namespace.path(kind.plural, kind.api_version), content, [], "create")
+    assert answer.status == 201, answer.body
+    (reference,) = json.loads(answer.body)["metadata"]["ownerReferences"]
+    assert reference["blockOwnerDeletion"] is True
+
+
+@OWNED
+def test_without_the_right_to_its_finalizers_it_may_not(namespace: Namespace, kind: Kind) -> None:
+    (role,) = [
+        one for one in render("prod") if one["kind"] == "Role" and one["metadata"]["name"] == "torghut-ta"
+    ]  # fmt: skip
+    rules = [rule for rule in role["rules"] if rule["resources"] != ["deployments/finalizers"]]
+    assert len(rules) == len(role["rules"]) - 1
+    job, content = namespace.account("less", rules), owned(namespace, kind)
+    answer = job._send("POST", namespace.path(kind.plural, kind.api_version), content, [], "create")
+    assert answer.status == 403
+    assert b"cannot set blockOwnerDeletion" in answer.body
 
 
 def test_an_account_without_rules_is_told_that_nothing_is_known(
