@@ -31,13 +31,13 @@ REST = {(one, "TCP 8081") for one in FLINK}
 """Flink's REST API."""
 
 
-WITHIN = {(one, ANY) for one in FLINK}
-JOBS = Reach(
-    {(one, "TCP 8081") for one in (OPERATOR, "dagster-code", "dagster-run", "rollout")}
-    | {(PROMETHEUS, "TCP 9249")}
-    | WITHIN,
-    STORES | NAMES | API | WITHIN,
-)
+def flink(component: str) -> Reach:
+    """Each job within itself, and not the others."""
+    asks = {(one, "TCP 8081") for one in (OPERATOR, "dagster-code", "dagster-run", "rollout")}
+    within = {(component, ANY)}
+    return Reach(asks | {(PROMETHEUS, "TCP 9249")} | within, STORES | NAMES | API | within)
+
+
 AROUND = Reach(
     {(one, "TCP 19251") for one in (PROMETHEUS, "dagster-code", "dagster-run")},
     {(KAFKA, "TCP 9093"), (REGISTRY, "TCP 8081")} | NAMES,
@@ -47,7 +47,7 @@ DAGSTER = Reach(
     STORES | NAMES | API | REST | {("dagster-code", "TCP 4000"), ("probe", "TCP 19251"), (POSTGRESQL, "TCP 5432")},
 )
 NETWORK: dict[str, Reach] = {
-    **dict.fromkeys(FLINK, JOBS),
+    **{one: flink(one) for one in FLINK},
     "clock": AROUND, "probe": AROUND,
     **dict.fromkeys(OF_DAGSTER, DAGSTER),
     "rollout": Reach(set(), STORES - {(CLICKHOUSE, "TCP 8123")} | NAMES | API | REST),
@@ -179,9 +179,19 @@ WIDER: dict[str, Change] = {
     "another policy that allows one more": lambda found: add(
         found, "more", egress=[{**rule(found, "egress", 443), "ports": [{"protocol": "TCP", "port": 22}]}]
     ),
+    "the table job by the job": lambda found: found["torghut-ta-job"]["spec"]["egress"][0]["to"][0]["podSelector"][
+        LABELS
+    ].update({COMPONENT: "table"}),
+    "jobs among each other": lambda found: found["torghut-ta-job"]["spec"]["podSelector"].update(
+        {LABELS: {"app.kubernetes.io/part-of": "torghut-ta"},
+         "matchExpressions": [{"key": COMPONENT, "operator": "In", "values": ["job", "table"]}]}
+    ),
 }  # fmt: skip
 """Changes after which a pod reaches, or is reached by, more than the table says."""
 NOBODY: dict[str, Change] = {
+    "a policy of nobody": lambda found: found["torghut-ta-job"]["spec"]["podSelector"][LABELS].update(
+        {COMPONENT: "jobs"}
+    ),
     "a policy without one of its pods": lambda found: found["torghut-ta-flink"]["spec"]["podSelector"][
         "matchExpressions"
     ][0].update(values=["job", "table"]),
