@@ -17,7 +17,7 @@ IMAGE_PYTHON ?= $(CURDIR)/$(BIN)/python
 .PHONY: help setup demo ui test test-kills test-faults test-k8s test-image check lint audit bench image image-tree up down clean
 
 help:  ## List the targets.
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 setup: $(STAMP)  ## Make .venv with the `ta` command.
 

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ta_pipeline.kubernetes.manifests import settings_of
+import yaml
+
+from ta_pipeline.kubernetes.deployment import renamed
+from ta_pipeline.kubernetes.manifests import FLINK_DEPLOYMENT, flink_deployment, render, settings_of
 from ta_pipeline.settings import PREFIX, Settings, load_settings
 
 MAIN_CONTAINER = "flink-main-container"
@@ -43,7 +46,7 @@ def pods_of(objects: list[dict[str, Any]]) -> list[Pods]:
 def _pods(objects: list[dict[str, Any]]) -> Iterator[Pods]:
     for one in objects:
         assert one["kind"] not in {"StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", "ReplicaSet"}
-        if one["kind"] == "FlinkDeployment":
+        if one["kind"] == FLINK_DEPLOYMENT:
             template = one["spec"]["podTemplate"]
         elif one["kind"] == "Deployment":
             template = one["spec"]["template"]
@@ -52,6 +55,27 @@ def _pods(objects: list[dict[str, Any]]) -> Iterator[Pods]:
         else:
             continue
         yield Pods(one, one["metadata"]["name"], template["metadata"]["labels"], template["spec"])
+
+
+def every_pod() -> dict[str, dict[str, str]]:
+    """The labels of all pods that there may be in the namespace of production, by component: those of every object that
+    is rendered, of a drill, and of a run of Dagster."""
+    jobs = of_kind(render("prod"), FLINK_DEPLOYMENT).values()
+    drill = renamed(flink_deployment(jobs, "torghut-ta"), "torghut-ta-drill-20260102-030405")
+    found: dict[str, dict[str, str]] = {}
+    for pods in pods_of([*render("dagster"), *jobs, drill]):
+        labels = dict(pods.labels)
+        if pods.owner["kind"] == FLINK_DEPLOYMENT:
+            # What Flink's native mode adds.
+            labels |= {"app": pods.name, "type": "flink-native-kubernetes"}
+        assert pods.component not in found
+        found[pods.component] = labels
+    (instance,) = [
+        one["data"] for one in of_kind(render("dagster"), "ConfigMap").values() if "dagster.yaml" in one["data"]
+    ]
+    run = yaml.safe_load(instance["dagster.yaml"])["run_launcher"]["config"]["labels"]
+    assert run[COMPONENT] not in found
+    return {**found, run[COMPONENT]: run}
 
 
 def settings(objects: list[dict[str, Any]]) -> Settings:

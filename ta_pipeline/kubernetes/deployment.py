@@ -16,6 +16,9 @@ from ta_pipeline.kubernetes.status import JOB_ID_KEY, RUNNING
 from ta_pipeline.settings import Settings, text_of, variable_of
 
 MAIN_CONTAINER = "flink-main-container"
+COMPONENT = "app.kubernetes.io/component"
+DRILL = "drill"
+"""The component of a job that runs beside the one that is declared: k8s/base/network.yaml."""
 _NONCE_DIGITS = 12
 """Of a job's id, hexadecimal: 48 bits, which JSON's numbers hold exactly."""
 _RESTARTS = "restart-strategy."
@@ -25,9 +28,16 @@ _TAG = re.compile(r"[^/]:(?P<tag>[^:/@]+)$")
 
 
 def renamed(declared: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The same job under another name, to run beside it; pure."""
+    """The same job under another name, to run beside it; pure.
+
+    Its pods are of the component `drill`: what counts, guards or asks the job's own pods takes them for none of those.
+    """
     fresh = copy.deepcopy(dict(declared))
+    if name == declared["metadata"]["name"]:
+        return fresh
     fresh["metadata"] = {**fresh["metadata"], "name": name}
+    pod = fresh["spec"].setdefault("podTemplate", {}).setdefault("metadata", {})
+    pod["labels"] = {**pod.get("labels", {}), COMPONENT: DRILL}
     return fresh
 
 

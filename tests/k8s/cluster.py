@@ -75,6 +75,8 @@ class Cluster:
             f"--service-account-key-file={files / 'accounts.pem'}",
             "--service-cluster-ip-range=10.96.0.0/24",
             "--endpoint-reconciler-type=none",
+            # Off by default, on in some clusters: an object may not name just any owner that waits for its end.
+            "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
             # No controller makes the account that every namespace has.
             "--disable-admission-plugins=ServiceAccount",
         )

@@ -112,6 +112,16 @@ class Namespace:
         self.bind(name)
         return self.as_account(name)
 
+    def declared_account(self, name: str) -> KubernetesApi:
+        """Who asks as a ServiceAccount of the overlays, with its Role, as they are rendered."""
+        for one in render("dagster"):
+            if one["metadata"]["name"] == name and one["kind"] in {"ServiceAccount", "Role", "RoleBinding"}:
+                content = {**one, "metadata": {"name": name}}
+                if one["kind"] == "RoleBinding":
+                    content["subjects"] = [{**subject, "namespace": self.name} for subject in one["subjects"]]
+                self.admin.call("POST", self.path(f"{one['kind'].lower()}s", one["apiVersion"]), content)
+        return self.as_account(name)
+
     def bind(self, name: str) -> None:
         """Give an account the role of its name."""
         self.admin.call("POST", self.path("rolebindings", "rbac.authorization.k8s.io/v1"), {

@@ -1,9 +1,10 @@
-"""What the pages name is there: commands and their options, pages, jobs of Dagster, objects on Kubernetes."""
+"""What pages and `make help` name is there: commands and options, pages, jobs of Dagster, objects on Kubernetes."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,18 @@ def test_the_deployments_that_kubectl_is_asked_for_are_those_that_are_rendered(p
     }
     named = set(_DEPLOYMENT.findall(page.read_text(encoding="utf-8")))
     assert named - rendered == set()
+
+
+def test_make_help_lists_every_target_that_says_what_it_does() -> None:
+    lines = (REPOSITORY / "Makefile").read_text(encoding="utf-8").splitlines()
+    described = {line.partition(":")[0]: line.partition(" ## ")[2].strip() for line in lines if " ## " in line}
+    assert {"test", "test-k8s", "up down"} <= set(described)
+    done = subprocess.run(["make", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=30)
+    told = (line.partition("  ") for line in done.stdout.splitlines())
+    assert {name: text.strip() for name, _, text in told} == described
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_says_a_thing_twice(page: Path) -> None:
+    opened = [text[:40] for text in page.read_text(encoding="utf-8").split("\n\n") if re.match(r"[A-Z]", text)]
+    assert [start for start in opened if len(start) == 40 and opened.count(start) > 1] == []

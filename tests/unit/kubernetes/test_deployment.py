@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -155,11 +156,24 @@ def test_an_object_without_a_pod_template_gets_one() -> None:
     assert spec["job"]["allowNonRestoredState"] is True
 
 
-def test_a_drill_has_the_same_job_under_another_name() -> None:
-    found = renamed(DECLARED, "torghut-ta-drill")
+def test_a_drill_has_the_same_job_under_another_name_and_its_pods_are_told_from_the_jobs() -> None:
+    found = renamed(PRODUCTION, "torghut-ta-drill")
     assert found["metadata"]["name"] == "torghut-ta-drill"
-    assert found["spec"] == DECLARED["spec"]
+    labels = found["spec"]["podTemplate"]["metadata"].pop("labels")
+    assert labels == {"app.kubernetes.io/part-of": "torghut-ta", "app.kubernetes.io/component": "drill"}
+    declared = copy.deepcopy(PRODUCTION["spec"])
+    assert declared["podTemplate"]["metadata"].pop("labels")["app.kubernetes.io/component"] == "job"
+    assert found["spec"] == declared
     assert service_url("torghut-ta-drill", "torghut") == "http://torghut-ta-drill-rest.torghut.svc:8081"
+
+
+def test_under_its_own_name_it_is_as_declared_and_without_a_pod_template_it_gets_one() -> None:
+    assert renamed(PRODUCTION, "torghut-ta") == PRODUCTION
+    bare = {"metadata": {"name": "a"}, "spec": {"job": {}}}
+    assert renamed(bare, "b")["spec"]["podTemplate"] == {
+        "metadata": {"labels": {"app.kubernetes.io/component": "drill"}}
+    }
+    assert bare == {"metadata": {"name": "a"}, "spec": {"job": {}}}
 
 
 def test_each_deployment_on_kubernetes_is_asked_at_its_own_address() -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from kubernetes.utils.quantity import parse_quantity
@@ -16,89 +15,19 @@ from ta_pipeline.kubernetes.manifests import overlays, render, settings_of
 from ta_pipeline.kubernetes.yaml import as_yaml
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.settings import Settings, load_settings, variable_of
-from tests.manifests import MAIN_CONTAINER, Pods, environment_of, of_kind, pods_of, settings
+from tests.access import ACCESS
+from tests.manifests import MAIN_CONTAINER, Pods, environment_of, every_pod, of_kind, pods_of, settings
+from tests.network import ours, selects
 
 SECRETS = {
     variable_of(name) for name, field in Settings.model_fields.items() if field.annotation is SecretStr
 }  # fmt: skip
-_READ_ONLY = {"get", "list", "watch"}
-ACCESS: dict[str, dict[tuple[str, str], set[str]]] = {
-    # Flink 2.2: native mode makes and ends pods; high availability keeps its pointers in ConfigMaps, and elects by them
-    # (create, get, patch; update where it checks the version); the JobManager's Deployment owns the TaskManagers.
-    "torghut-ta": {
-        ("", "pods"): {*_READ_ONLY, "create", "delete"},
-        ("", "configmaps"): {*_READ_ONLY, "create", "update", "patch", "delete"},
-        ("apps", "deployments"): {"get"},
-        ("apps", "deployments/finalizers"): {"update"},
-    },
-    # dagster-k8s: a Job for each run, and what its failure says.
-    "torghut-ta-dagster": {
-        ("batch", "jobs"): {"list", "create", "delete"},
-        ("batch", "jobs/status"): {"get"},
-        ("", "pods"): {"get", "list"},
-        ("", "events"): {"list"},
-        ("", "pods/log"): {"get"},
-    },
-    # The runtime of ta_pipeline/kubernetes.
-    "torghut-ta-platform": {
-        ("flink.apache.org", "flinkdeployments"): {"get", "create", "patch", "delete"},
-        ("flink.apache.org", "flinkstatesnapshots"): {"get", "create"},
-        # A rollout in a Job of its own, and its locks.
-        ("batch", "jobs"): {"list", "create"},
-        ("", "podtemplates"): {"get"},
-        ("coordination.k8s.io", "leases"): {"get", "create", "update"},
-        ("", "pods"): {"list"},
-        ("", "events"): {"list"},
-    },
-}
-"""Roles: what they allow on what, and no more."""
 ACCOUNTS = {
     "job": "torghut-ta", "table": "torghut-ta", "clock": "torghut-ta-around", "probe": "torghut-ta-around",
     "dagster-webserver": "torghut-ta-dagster", "dagster-daemon": "torghut-ta-dagster",
     "dagster-code": "torghut-ta-platform", "rollout": "torghut-ta-platform",
 }  # fmt: skip
 
-KAFKA = "kafka: strimzi.io/cluster=kafka"
-S3 = "app=minio"
-REGISTRY = "kafka: app.kubernetes.io/name=karapace"
-CLICKHOUSE = "app.kubernetes.io/name=clickhouse"
-DNS = "kube-system: k8s-app=kube-dns"
-PROMETHEUS = "monitoring: app.kubernetes.io/name=prometheus"
-OPERATOR = "flink-operator: app.kubernetes.io/name=flink-kubernetes-operator"
-API_SERVICE, API_SERVER = "10.96.0.1/32", "192.0.2.10/32"
-POSTGRESQL = "cnpg.io/cluster=torghut-dagster-db"
-FLINK, PROBE = "ours in (job, table)", "ours in (probe)"
-DRIVERS, WATCHERS = "ours in (dagster-code, dagster-run, rollout)", "ours in (dagster-code, dagster-run)"
-DAGSTER = "ours in (dagster-webserver, dagster-daemon, dagster-code, dagster-run)"
-ANY = "any port"
-STORES = {(KAFKA, "TCP 9093"), (S3, "TCP 9000"), (REGISTRY, "TCP 8081"), (CLICKHOUSE, "TCP 8123")}
-NAMES = {(DNS, "UDP 53"), (DNS, "TCP 53")}
-API = {(API_SERVICE, "TCP 443"), (API_SERVER, "TCP 6443")}
-NETWORK: dict[str, dict[str, Any]] = {
-    "torghut-ta-flink": {
-        "of": {"job", "table"},
-        "ingress": {(OPERATOR, "TCP 8081"), (DRIVERS, "TCP 8081"), (PROMETHEUS, "TCP 9249"), (FLINK, ANY)},
-        "egress": STORES | NAMES | API | {(FLINK, ANY)},
-    },
-    "torghut-ta-around": {
-        "of": {"clock", "probe"},
-        "ingress": {(PROMETHEUS, "TCP 19251"), (WATCHERS, "TCP 19251")},
-        "egress": {(KAFKA, "TCP 9093"), (REGISTRY, "TCP 8081")} | NAMES,
-    },
-    "torghut-ta-dagster": {
-        "of": {"dagster-webserver", "dagster-daemon", "dagster-code", "dagster-run"},
-        "ingress": {(DAGSTER, "TCP 4000")},
-        "egress": STORES | NAMES | API | {
-            ("ours in (dagster-code)", "TCP 4000"), (FLINK, "TCP 8081"), (PROBE, "TCP 19251"), (POSTGRESQL, "TCP 5432"),
-        },
-    },
-    "torghut-ta-rollout": {
-        "of": {"rollout"},
-        "ingress": set(),
-        "egress": (STORES - {(CLICKHOUSE, "TCP 8123")}) | NAMES | API | {(FLINK, "TCP 8081")},
-    },
-}  # fmt: skip
-"""NetworkPolicies: whose they are, and every peer with its port."""
 BY_COMPONENT = {
     "job": {"observability-minio-creds", "torghut-ta", "kafka-cluster-ca-cert"},
     "table": {"observability-minio-creds", "torghut-ta", "kafka-cluster-ca-cert", "torghut-clickhouse-auth"},
@@ -199,6 +128,21 @@ def test_roles_allow_what_the_table_says_and_nothing_more(overlay: str) -> None:
     assert set(found) == ({"torghut-ta"} if overlay != "dagster" else set(ACCESS))
 
 
+def test_the_guide_says_what_each_account_may_do() -> None:
+    guide = (REPOSITORY / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    table = guide.partition("| account | pods |")[2].partition("\n\n")[0]
+    told: dict[str, dict[str, set[str]]] = {}
+    for row in table.splitlines()[2:]:
+        account, _, rights = (cell.strip(" `") for cell in row.strip("|").split("|"))
+        for right in () if rights.startswith("nothing") else rights.split("; "):
+            resources, _, verbs = right.partition(": ")
+            for resource in resources.split(", "):
+                told.setdefault(account, {})[resource.strip("`")] = set(verbs.split(", "))
+    assert told == {
+        account: {resource: verbs for (_, resource), verbs in of_it.items()} for account, of_it in ACCESS.items()
+    }
+
+
 @pytest.mark.parametrize("overlay", overlays())
 def test_each_pod_has_the_account_of_the_table_and_each_role_is_bound_to_one_account(overlay: str) -> None:
     objects = render(overlay)
@@ -214,76 +158,6 @@ def test_each_pod_has_the_account_of_the_table_and_each_role_is_bound_to_one_acc
     assert set(of_kind(objects, "RoleBinding")) == set(of_kind(objects, "Role"))
     # Whoever has no role has no token either.
     assert accounts["torghut-ta-around"]["automountServiceAccountToken"] is False
-
-
-def peer(one: Mapping[str, Any]) -> str:
-    """A peer of a NetworkPolicy, in words."""
-    if "ipBlock" in one:
-        assert set(one) == {"ipBlock"}
-        assert set(one["ipBlock"]) == {"cidr"}
-        return str(one["ipBlock"]["cidr"])
-    labels = dict(one["podSelector"].get("matchLabels", {}))
-    where = one.get("namespaceSelector", {}).get("matchLabels", {})
-    assert set(where) <= {"kubernetes.io/metadata.name"}
-    if labels.pop("app.kubernetes.io/part-of", None) == "torghut-ta":
-        assert not where
-        return f"ours in ({', '.join(components(one['podSelector']))})"
-    assert "matchExpressions" not in one["podSelector"]
-    ((label, value),) = labels.items()
-    return "".join(f"{name}: " for name in where.values()) + f"{label}={value}"
-
-
-def components(selector: Mapping[str, Any]) -> list[str]:
-    """The components that a selector of our own pods names."""
-    name = "app.kubernetes.io/component"
-    if name in selector["matchLabels"]:
-        return [selector["matchLabels"][name]]
-    (expression,) = selector["matchExpressions"]
-    assert (expression["key"], expression["operator"]) == (name, "In")
-    return list(expression["values"])
-
-
-def peers(rules: list[dict[str, Any]], side: str) -> set[tuple[str, str]]:
-    ports = [[f"{port['protocol']} {port['port']}" for port in rule.get("ports", ())] or [ANY] for rule in rules]
-    return {
-        (peer(one), port) for rule, allowed in zip(rules, ports, strict=True) for one in rule[side] for port in allowed
-    }
-
-
-@pytest.mark.parametrize("overlay", overlays())
-def test_network_policies_name_the_peers_of_the_table_and_no_others(overlay: str) -> None:
-    policies = of_kind(render(overlay), "NetworkPolicy")
-    of_dagster = {"torghut-ta-dagster", "torghut-ta-rollout"}
-    assert set(policies) == (set(NETWORK) if overlay == "dagster" else set(NETWORK) - of_dagster)
-    for name, policy in policies.items():
-        wanted, spec = NETWORK[name], policy["spec"]
-        assert spec["policyTypes"] == ["Ingress", "Egress"]
-        assert set(components(spec["podSelector"])) == wanted["of"]
-        kafka = {(KAFKA, "TCP 9092")} if overlay == "dev" else {(KAFKA, "TCP 9093")}
-        assert peers(spec["ingress"], "from") == wanted["ingress"]
-        assert peers(spec["egress"], "to") == {one for one in wanted["egress"] if one[0] != KAFKA} | kafka
-
-
-@pytest.mark.parametrize("overlay", overlays())
-def test_each_pod_is_of_exactly_one_network_policy(overlay: str) -> None:
-    selected = [name for one in NETWORK.values() for name in one["of"]]
-    for pods in pods_of(render(overlay)):
-        assert pods.labels["app.kubernetes.io/part-of"] == "torghut-ta"
-        assert selected.count(pods.component) == 1
-
-
-@pytest.mark.parametrize("overlay", overlays())
-def test_the_addresses_in_the_settings_are_the_ones_that_may_be_reached(overlay: str) -> None:
-    there = settings(render(overlay))
-    wanted = {(KAFKA, there.kafka_bootstrap.split(",")[0]), (REGISTRY, there.schema_registry_url)}
-    wanted |= {(S3, there.s3_endpoint)}
-    wanted |= {(CLICKHOUSE, there.clickhouse_url)} if there.clickhouse_url else set()
-    reached = peers(of_kind(render(overlay), "NetworkPolicy")["torghut-ta-flink"]["spec"]["egress"], "to")
-    for name, address in wanted:
-        url = urlsplit(address if "//" in address else f"//{address}")
-        assert (name, f"TCP {url.port}") in reached
-        namespace = name.partition(": ")[0] if ": " in name else there.k8s_namespace
-        assert (url.hostname or "").split(".")[1:] == [namespace, "svc"]
 
 
 @pytest.mark.parametrize("overlay", overlays())
@@ -367,21 +241,38 @@ def test_the_guide_names_every_secret_with_its_keys() -> None:
 @pytest.mark.parametrize("overlay", overlays())
 def test_prometheus_finds_a_port_of_that_name_on_each_pod_that_it_is_to_ask(overlay: str) -> None:
     spec = of_kind(render(overlay), "PodMonitor")["torghut-ta"]["spec"]
-    asked = set(components(spec["selector"]))
+    # Not a drill: what it does would be counted as the job's.
+    assert ours(spec["selector"], every_pod()) == {"job", "table", "probe"}
     for pods in pods_of(render(overlay)):
         ports = {port["name"]: port["containerPort"] for one in pods.containers() for port in one.get("ports", ())}
-        assert ("metrics" in ports) == (pods.component in asked)
+        assert ("metrics" in ports) == selects(spec["selector"], pods.labels)
         if pods.owner["kind"] == "FlinkDeployment":
             port = pods.owner["spec"]["flinkConfiguration"]["metrics.reporter.prom.port"]
             assert int(port) == ports["metrics"] == 9249
     assert [one["port"] for one in spec["podMetricsEndpoints"]] == ["metrics"]
 
 
-def test_each_job_of_production_has_a_disruption_budget_of_its_own() -> None:
-    found = [
-        tuple(components(one["spec"]["selector"])) for one in of_kind(render("prod"), "PodDisruptionBudget").values()
-    ]
-    assert sorted(found) == [("job",), ("table",)]
+@pytest.mark.parametrize("overlay", ["dagster", "prod"])
+def test_each_job_of_production_has_a_disruption_budget_of_its_own(overlay: str) -> None:
+    found = {}
+    for name, budget in of_kind(render(overlay), "PodDisruptionBudget").items():
+        assert set(budget["spec"]) == {"minAvailable", "selector"}
+        assert budget["spec"]["minAvailable"] == 1
+        assert type(budget["spec"]["minAvailable"]) is int
+        found[name] = ours(budget["spec"]["selector"], every_pod())
+    # A drill's pod is not one that is still there of the job.
+    assert found == {"torghut-ta": {"job"}, "torghut-ta-table": {"table"}}
+
+
+@pytest.mark.parametrize("overlay", overlays())
+def test_deployments_and_services_select_the_pods_that_they_are_of(overlay: str) -> None:
+    objects = render(overlay)
+    for name, deployment in of_kind(objects, "Deployment").items():
+        assert ours(deployment["spec"]["selector"], every_pod()) == {name.removeprefix("torghut-ta-")}
+    services = of_kind(objects, "Service")
+    assert "torghut-ta-probe" in services
+    for name, service in services.items():
+        assert ours({"matchLabels": service["spec"]["selector"]}, every_pod()) == {name.removeprefix("torghut-ta-")}
 
 
 def test_production_fits_into_its_quota_with_four_runs_of_dagster() -> None:
