@@ -33,9 +33,10 @@ _UNAUTHORIZED = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "the cluster",
 }
 _SLOW = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN}
-# What a broker answers for a moment that is new, or has just become the coordinator of a group.
-_COORDINATOR_LATER = {
+# What brokers answer for a moment: while a group gets a coordinator, or a partition (of a new topic, too) a leader.
+_LATER = {
     KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.NOT_COORDINATOR,
+    KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION,
 }  # fmt: skip
 _PAUSE_SECONDS = 0.2
 # What librdkafka says when the other side hangs up on a protocol that it does not speak.
@@ -122,7 +123,7 @@ def ask(client: Client, refusals: Refusals, question: Callable[[float], Answer],
             if refusals.last is None and code in _SLOW and left > patience:
                 patience *= 2
                 continue
-            if refusals.last is None and code in _COORDINATOR_LATER and left > _PAUSE_SECONDS:
+            if refusals.last is None and code in _LATER and left > _PAUSE_SECONDS:
                 time.sleep(_PAUSE_SECONDS)
                 continue
             reason = refusals.explain(told)

@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.kafka_config import ConfigValue, client_config
+from ta_pipeline.kafka_ends import ends_of, offsets_at
 from ta_pipeline.kafka_refusals import Refusals, advice, ask, require_visible
 from ta_pipeline.settings import Settings
 
@@ -172,29 +173,20 @@ class OutputReader:
         return [(topic, partition) for topic in topics for partition in present[topic].partitions]
 
     def _offsets(self, places: list[tuple[str, int]], start: Start) -> dict[tuple[str, int], int]:
-        extent = {place: self._extent(place) for place in places}
+        extent = {
+            place: ends_of(self._consumer, self._refusals, TopicPartition(*place), self._timeout_seconds)
+            for place in places
+        }
         if start == "earliest":
             return {place: first for place, (first, _) in extent.items()}
         if start == "latest" or not places:
             return {place: end for place, (_, end) in extent.items()}
         asked = [TopicPartition(*place, int(start)) for place in places]
-        found = self._consumer.offsets_for_times(asked, timeout=self._timeout_seconds)
+        found = offsets_at(self._consumer, self._refusals, asked, self._timeout_seconds)
         return {
             (item.topic, item.partition): item.offset if item.offset >= 0 else extent[item.topic, item.partition][1]
             for item in found
         }
-
-    def _extent(self, place: tuple[str, int]) -> tuple[int, int]:
-        # For a committed reader the broker answers with the end of what is committed (the last stable offset).
-        answer = self._consumer.get_watermark_offsets(
-            TopicPartition(*place), timeout=self._timeout_seconds, cached=False
-        )
-        if answer is None:
-            raise KafkaSetupError(
-                f"Kafka at {self._settings.kafka_bootstrap} did not say within {self._timeout_seconds:g} s where "
-                f"topic {place[0]} begins and ends; is it up (`ta status`)?"
-            )
-        return answer
 
     def _arrival(self, message: Message, now_ms: int) -> Arrival | None:
         error = message.error()

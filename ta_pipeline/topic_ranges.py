@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.kafka_config import ConfigValue
+from ta_pipeline.kafka_ends import offsets_at
 from ta_pipeline.kafka_refusals import Refusals, ask, client_with, require_visible
 from ta_pipeline.settings import Settings
 
@@ -61,8 +62,8 @@ def retained_records(
     count = 0
     try:
         places = partitions_of(consumer, refusals, settings, topics)
-        begin = consumer.offsets_for_times([TopicPartition(*place, start_ms) for place in places], _TIMEOUT_SECONDS)
-        consumer.assign(begin)
+        times = [TopicPartition(*place, start_ms) for place in places]
+        consumer.assign(offsets_at(consumer, refusals, times, _TIMEOUT_SECONDS))
         left = set(places)
         while left:
             for message in consumer.consume(_BATCH, timeout=1.0):

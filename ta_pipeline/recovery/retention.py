@@ -11,10 +11,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from ta_pipeline.decode import OutputDecoder, head_of
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.kafka_config import ConfigValue
+from ta_pipeline.kafka_ends import ends_of
 from ta_pipeline.kafka_refusals import Refusals, client_with
 from ta_pipeline.settings import Settings
 from ta_pipeline.signals.published import Published
 from ta_pipeline.topic_ranges import partitions_of, retained_records
+
+Asking = tuple[Consumer, Refusals]
 
 TIMEOUT_SECONDS = 15.0
 
@@ -52,14 +55,15 @@ def extents(settings: Settings, topics: Sequence[str]) -> list[Extent]:
         KafkaSetupError: a topic is missing, or Kafka cannot be reached or refuses.
     """
     with (
-        _consumer(settings, "read_uncommitted") as (everything, refusals),
-        _consumer(settings, "read_committed") as (committed, _),
+        _consumer(settings, "read_uncommitted") as everything,
+        _consumer(settings, "read_committed") as committed,
     ):
         try:
-            places = partitions_of(everything, refusals, settings, topics)
-            return [_extent(settings, everything, committed, TopicPartition(*place)) for place in places]
+            places = partitions_of(*everything, settings, topics)
+            return [_extent(everything, committed, TopicPartition(*place)) for place in places]
         except KafkaException as error:
-            raise KafkaSetupError(f"what the topics retain is not known: {refusals.explain(error.args[0])}") from None
+            reason = everything[1].explain(error.args[0])
+            raise KafkaSetupError(f"what the topics retain is not known: {reason}") from None
 
 
 def published_since(settings: Settings, since_ms: int) -> Published:
@@ -84,14 +88,15 @@ def published_since(settings: Settings, since_ms: int) -> Published:
     return published
 
 
-def _extent(settings: Settings, everything: Consumer, committed: Consumer, place: TopicPartition) -> Extent:
-    first, end = _ends(settings, everything, place)
-    _, stable = _ends(settings, committed, place)
+def _extent(everything: Asking, committed: Asking, place: TopicPartition) -> Extent:
+    first, end = ends_of(*everything, place, TIMEOUT_SECONDS)
+    _, stable = ends_of(*committed, place, TIMEOUT_SECONDS)
     first_ms: int | None = None
     if end > first:
-        everything.assign([TopicPartition(place.topic, place.partition, first)])
-        message = everything.poll(TIMEOUT_SECONDS)
-        everything.unassign()
+        consumer, _ = everything
+        consumer.assign([TopicPartition(place.topic, place.partition, first)])
+        message = consumer.poll(TIMEOUT_SECONDS)
+        consumer.unassign()
         if message is None:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         error = message.error()
@@ -102,18 +107,8 @@ def _extent(settings: Settings, everything: Consumer, committed: Consumer, place
     return Extent(place.topic, place.partition, first, end, stable, first_ms)
 
 
-def _ends(settings: Settings, consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
-    found = consumer.get_watermark_offsets(place, timeout=TIMEOUT_SECONDS, cached=False)
-    if found is None:
-        raise KafkaSetupError(
-            f"Kafka at {settings.kafka_bootstrap} did not say within {TIMEOUT_SECONDS:g} s where {place.topic}"
-            f"[{place.partition}] begins and ends"
-        )
-    return found
-
-
 @contextmanager
-def _consumer(settings: Settings, isolation: str) -> Iterator[tuple[Consumer, Refusals]]:
+def _consumer(settings: Settings, isolation: str) -> Iterator[Asking]:
     config: dict[str, ConfigValue] = {
         "group.id": f"{settings.group_id}-recover", "enable.auto.commit": False, "isolation.level": isolation,
         "auto.offset.reset": "earliest", "enable.partition.eof": True,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.kafka_config import ConfigValue
+from ta_pipeline.kafka_ends import ends_of, offsets_at
 from ta_pipeline.kafka_groups import Group
 from ta_pipeline.kafka_refusals import ask, client_with
 from ta_pipeline.settings import Settings
@@ -82,25 +82,9 @@ class Offsets:
 
     def _at(self, partition: TopicPartition, at_ms: int) -> int:
         asked = TopicPartition(partition.topic, partition.partition, at_ms)
-        with self._explained(partition.topic):
-            (found,) = self._consumer.offsets_for_times([asked], timeout=TIMEOUT_SECONDS)
+        (found,) = offsets_at(self._consumer, self._refusals, [asked], TIMEOUT_SECONDS)
         # Nothing was written since: the place is the end.
         return int(found.offset) if found.offset >= 0 else self._end(partition)
 
     def _end(self, partition: TopicPartition) -> int:
-        with self._explained(partition.topic):
-            found = self._consumer.get_watermark_offsets(partition, timeout=TIMEOUT_SECONDS)
-        if found is None:
-            raise KafkaSetupError(
-                f"Kafka at {self._where} did not give the end of {partition.topic}[{partition.partition}] within "
-                f"{TIMEOUT_SECONDS:g} s"
-            )
-        return int(found[1])
-
-    @contextmanager
-    def _explained(self, topic: str) -> Iterator[None]:
-        try:
-            yield
-        except KafkaException as error:
-            reason = self._refusals.explain(error.args[0])
-            raise KafkaSetupError(f"the end of {topic} is not known: {reason}") from None
+        return ends_of(self._consumer, self._refusals, partition, TIMEOUT_SECONDS)[1]
