@@ -13,10 +13,14 @@ from typing import Literal
 
 from ta_pipeline.errors import KubernetesError, NoAnswerError
 from ta_pipeline.kubernetes.resource import FlinkResource
-from ta_pipeline.kubernetes.status import RUNNING, SUSPENDED, OperatorView, suspension_progress
+from ta_pipeline.kubernetes.status import NOTHING_KEPT, RUNNING, SUSPENDED, OperatorView, suspension_progress
 from ta_pipeline.runtime import Report
 
 UpgradeMode = Literal["savepoint", "last-state", "stateless"]
+
+
+class _NothingKeptError(KubernetesError):
+    """The operator has no record of a last state that it could keep."""
 
 
 def suspend(
@@ -36,15 +40,23 @@ def suspend(
         NoAnswerError: whether it did is not known.
     """
     before, begun = resource.existing(), time.monotonic()
+    warned = resource.warnings_of(NOTHING_KEPT) if mode == "last-state" else frozenset()
     resource.change({"state": SUSPENDED, "upgradeMode": mode})
 
     def progress() -> str | None:
         view = resource.existing()
         text = suspension_progress(view)
-        if text is not None and view.error and view.error != before.error:
+        if text is None:
+            if view.carried_out is None and time.monotonic() - begun < unseen_seconds:
+                return "whether the operator is about to start it is not known"
+            return None
+        is_new = bool(view.error) and view.error != before.error
+        if mode == "last-state":
+            # Whatever else fails the operator tries again. Its status stays of the generation before when it refuses.
+            if view.has_nothing_kept and (is_new or resource.warnings_of(NOTHING_KEPT) - warned):
+                raise _NothingKeptError(f"{resource} could not be suspended with {mode}: {view.error}")
+        elif is_new:
             raise KubernetesError(f"{resource} could not be suspended with {mode}: {view.error}")
-        if text is None and view.carried_out is None and time.monotonic() - begun < unseen_seconds:
-            return "whether the operator is about to start it is not known"
         return text
 
     try:
@@ -63,7 +75,8 @@ def end(resource: FlinkResource, seconds: float, unseen_seconds: float, report: 
     """End the job where it stands; one that does not run is fine.
 
     The operator is asked to keep the record of the last checkpoint. Of a job that never came up there is none, and it
-    refuses: then the job is ended without.
+    refuses: then, and only then, the job is ended without. An operator that is silent, or tells of something else, has
+    not refused, whatever error it left in the status before.
 
     Raises:
         KubernetesError: the operator could not, or does not work.
@@ -74,12 +87,7 @@ def end(resource: FlinkResource, seconds: float, unseen_seconds: float, report: 
         return
     try:
         suspend(resource, "last-state", seconds, unseen_seconds, report)
-    except NoAnswerError:
-        raise
-    except KubernetesError:
-        # Of an operator that has done something, and be it to fail, the status is of what was asked for before.
-        if not resource.existing().error:
-            raise
+    except _NothingKeptError:
         suspend(resource, "stateless", seconds, unseen_seconds, report)
 
 

@@ -97,6 +97,7 @@ class PlayedOperator:
     script: Script = field(default_factory=Script)
     seen: list[tuple[str, str]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
+    _warned: set[tuple[str, int]] = field(default_factory=set)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -117,6 +118,13 @@ class PlayedOperator:
             if time.monotonic() > deadline:
                 raise AssertionError(f"{lifecycle}, {job_manager} was not written, but {self.seen}")
             time.sleep(TICK_SECONDS)
+
+    def leave(self, message: str) -> None:
+        """Write an error into the status, and an event, as one that is away has left them."""
+        (found,) = self._list(FLINK_DEPLOYMENT)
+        error = _error(f"{_EXCEPTIONS}.UpgradeFailureException", message)
+        self._write(FLINK_DEPLOYMENT, found, {**found["status"], "error": error})
+        self._event(found, "UpgradeFailed", message)
 
     def _run(self) -> None:
         while not self._stop.wait(TICK_SECONDS):
@@ -209,15 +217,18 @@ class PlayedOperator:
                 "savepoint", ("org.apache.flink.util.FlinkException", "Could not stop with savepoint"),
                 ("java.io.IOException", "No space left on device"),
             )  # fmt: skip
-            self._event(found, "Error", "Could not stop with savepoint: No space left on device")
+            self._warn_once(found, "Error", "Could not stop with savepoint: No space left on device")
             return None
         if mode == "savepoint" and (self.script.savepoint == "last-state" or job.get("state") != "RUNNING"):
             mode = "last-state"
         if mode == "last-state" and not self.script.last_state:
-            status["error"] = _error(
-                f"{_EXCEPTIONS}.UpgradeFailureException", "JobManager deployment is missing and HA metadata is not "
-                "available to make stateful upgrades. Manual restore required.",
-            )  # fmt: skip
+            message = (
+                "JobManager deployment is missing and HA metadata is not available to make stateful upgrades. It is "
+                "possible that the job has finished or terminally failed, or the configmaps have been deleted. Manual "
+                "restore required."
+            )
+            status["error"] = _error(f"{_EXCEPTIONS}.UpgradeFailureException", message)
+            self._warn_once(found, "UpgradeFailed", message)
             return None
         if mode == "savepoint":
             path = self.flink.stop(job["jobId"], found["spec"]["flinkConfiguration"][SAVEPOINTS])
@@ -364,6 +375,13 @@ class PlayedOperator:
             }
         self._call("PATCH", f"{pods}/{pod}/status", {"status": {"containerStatuses": [container]}})
         self._event({"kind": "Pod", "metadata": {"name": pod, "namespace": self.namespace}}, "Failed", message)
+
+    def _warn_once(self, found: Mapping[str, Any], reason: str, message: str) -> None:
+        """At once when the object has changed; the operator itself says it again, every minute."""
+        of = (found["metadata"]["uid"], found["metadata"]["generation"])
+        if of not in self._warned:
+            self._event(found, reason, message)
+            self._warned.add(of)
 
     def _event(self, about: Mapping[str, Any], reason: str, message: str) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -132,6 +132,23 @@ def test_an_operator_that_has_gone_is_named_and_the_job_is_not_stopped_later(
     assert job_manager.jobs[FIRST].state == "RUNNING"
 
 
+def test_an_old_error_of_an_operator_that_is_away_does_not_cost_the_state(
+    runtime_of: Runtimes, idle_operator: PlayedOperator, namespace: Namespace, job_manager: PlayedJobManager
+) -> None:
+    runtime, message = runtime_of(SHORT), "HA metadata is not available. Manual restore required."
+    with idle_operator.running():
+        runtime.deploy(job_id=FIRST, timeout_seconds=20)
+    idle_operator.leave(message)
+    with pytest.raises(KubernetesError, match=r"has not carried out generation \d+ .* does it run.*Manual restore"):
+        runtime.cancel()
+    job = namespace.deployment()["spec"]["job"]
+    assert (job["state"], job["upgradeMode"]) == ("suspended", "last-state")
+    with idle_operator.running():
+        runtime_of().cancel()
+        runtime_of().resume()
+    assert job_manager.jobs[FIRST].restored_from == "KUBERNETES_OPERATOR_LAST_STATE"
+
+
 def test_a_status_of_the_version_before_is_not_taken_for_the_new_one(
     runtime_of: Runtimes, operator: PlayedOperator, namespace: Namespace
 ) -> None:
