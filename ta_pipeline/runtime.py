@@ -6,7 +6,7 @@ Implementations: `ta_pipeline.local.runtime` (Flink's own client and REST API, o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,18 @@ from ta_pipeline.flink_answers import ENDED
 
 Report = Callable[[str], None]
 """Told, in words for people, what is being done."""
+_AROUND = "; around it, of the last hour: "
+
+
+def with_circumstances(failure: str, seen: Iterable[str]) -> str:
+    """The message of a failure, with what was seen around it, which may be of another cause; pure."""
+    lines = "; ".join(seen)
+    return f"{failure}{_AROUND}{lines}" if lines else failure
+
+
+def without_circumstances(message: str) -> str:
+    """The failure alone, of a message with what was seen around it; pure."""
+    return message.partition(_AROUND)[0]
 
 
 @dataclass(frozen=True)

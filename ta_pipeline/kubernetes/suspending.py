@@ -14,7 +14,7 @@ from typing import Literal
 from ta_pipeline.errors import KubernetesError, NoAnswerError
 from ta_pipeline.kubernetes.resource import FlinkResource
 from ta_pipeline.kubernetes.status import NOTHING_KEPT, RUNNING, SUSPENDED, OperatorView, suspension_progress
-from ta_pipeline.runtime import Report
+from ta_pipeline.runtime import Report, with_circumstances
 
 UpgradeMode = Literal["savepoint", "last-state", "stateless"]
 
@@ -36,7 +36,8 @@ def suspend(
         report: told of each step.
 
     Raises:
-        KubernetesError: the operator could not; with `savepoint` the job is set running again.
+        KubernetesError: the operator could not; with `savepoint` the job is set running again. What pods and events
+            of the last hour say is in the message.
         NoAnswerError: whether it did is not known.
     """
     before, begun = resource.existing(), time.monotonic()
@@ -63,11 +64,11 @@ def suspend(
         resource.wait(progress, seconds, report)
     except NoAnswerError:
         raise
-    except KubernetesError:
+    except KubernetesError as error:
         if mode == "savepoint":
             # Else the operator would stop it when it can, and nobody would be there to start it.
             resource.change({"state": RUNNING})
-        raise
+        raise type(error)(with_circumstances(str(error), resource.reasons())) from None
     return resource.existing()
 
 

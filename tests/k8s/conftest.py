@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,15 @@ class Namespace:
     def deployment(self, name: str = "torghut-ta") -> dict[str, Any]:
         """A FlinkDeployment as it lies there."""
         return self.admin.call("GET", f"{self.path(FLINK_DEPLOYMENT.plural)}/{name}")  # type: ignore[no-any-return]
+
+    def warn(self, name: str, reason: str, message: str) -> None:
+        """A warning about an object, which may be gone: what a node or a controller would have made."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.admin.call("POST", self.path("events", "v1"), {
+            "metadata": {"name": secrets.token_hex(8)}, "type": "Warning", "reason": reason, "message": message,
+            "firstTimestamp": now, "lastTimestamp": now, "count": 1,
+            "involvedObject": {"kind": "Pod", "name": name, "namespace": self.name},
+        })  # fmt: skip
 
     def path(self, plural: str, api_version: str = FLINK_DEPLOYMENT.api_version) -> str:
         """Of the objects of a kind."""

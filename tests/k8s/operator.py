@@ -163,7 +163,9 @@ class PlayedOperator:
             return True
         if recorded["job"]["state"] == "suspended":
             return False
-        return self._observe(name, self._pods(recorded), status, reconciliation) or self._nonce(spec, status, recorded)
+        return self._observe(name, self._pods(recorded), status, reconciliation) or self._nonce(
+            name, spec, status, recorded
+        )
 
     def _begin(self, found: Mapping[str, Any], status: dict[str, Any]) -> bool:
         """Write down what is about to be deployed for the first time."""
@@ -299,7 +301,7 @@ class PlayedOperator:
         )
         return True
 
-    def _nonce(self, spec: Mapping[str, Any], status: dict[str, Any], recorded: dict[str, Any]) -> bool:
+    def _nonce(self, name: str, spec: Mapping[str, Any], status: dict[str, Any], recorded: dict[str, Any]) -> bool:
         """A savepoint that a new nonce asks for: two steps, triggered and done."""
         nonce, job = spec["job"].get("savepointTriggerNonce"), status["jobStatus"]
         if nonce is None or nonce == recorded["job"].get("savepointTriggerNonce") or job.get("state") != "RUNNING":
@@ -312,6 +314,8 @@ class PlayedOperator:
         recorded["job"]["savepointTriggerNonce"] = nonce
         _rewrite(status["reconciliationStatus"], recorded)
         if self.script.savepoint == "fails":
+            message = f"Savepoint failed for savepointTriggerNonce: {nonce}"
+            self._event({"metadata": {"name": name}}, "SavepointError", message)
             return True
         info["lastSavepoint"] = {
             "location": self.flink.savepoint(job["jobId"], spec["flinkConfiguration"][SAVEPOINTS]),

@@ -88,7 +88,11 @@ def test_a_stop_whose_savepoint_fails_leaves_the_job_running(
 ) -> None:
     runtime.deploy(job_id=FIRST)
     operator.script.savepoint = "fails"
-    with pytest.raises(KubernetesError, match="Could not stop with savepoint; caused by No space left on device"):
+    with pytest.raises(
+        KubernetesError,
+        match=r"Could not stop with savepoint; caused by No space left on device; around it, of the last hour: "
+        r"\d\d:\d\d:\d\d FlinkDeployment torghut-ta: Error: Could not stop with savepoint: No space left on device",
+    ):
         runtime.stop()
     assert wanted(namespace) == "running"
     assert job_manager.jobs[FIRST].state == "RUNNING"
@@ -96,11 +100,14 @@ def test_a_stop_whose_savepoint_fails_leaves_the_job_running(
 
 
 def test_a_stop_that_became_one_with_the_last_state_is_not_taken_for_a_savepoint(
-    runtime: KubernetesRuntime, operator: PlayedOperator
+    runtime: KubernetesRuntime, operator: PlayedOperator, namespace: Namespace
 ) -> None:
     runtime.deploy(job_id=FIRST)
     operator.script.savepoint = "last-state"
-    with pytest.raises(KubernetesError, match=r"without a savepoint \(upgradeMode last-state\)"):
+    namespace.warn("torghut-ta-taskmanager-1-1", "Evicted", "The node was low on resource: memory")
+    with pytest.raises(
+        KubernetesError, match=r"without a savepoint \(upgradeMode last-state\).*Evicted: The node was low"
+    ):
         runtime.stop()
     assert runtime.status() == []
 
@@ -116,6 +123,19 @@ def test_an_operator_that_is_not_there_is_named_and_starts_nothing_when_it_comes
         time.sleep(20 * TICK_SECONDS)
         runtime.cancel()
     assert job_manager.jobs == {}
+
+
+def test_what_a_job_cannot_be_suspended_for_is_told_with_pods_and_events_and_without_secrets(
+    runtime_of: Runtimes, idle_operator: PlayedOperator, namespace: Namespace
+) -> None:
+    runtime = runtime_of(SHORT, s3_secret_key="very-secret")  # noqa: S106 - what must not be told
+    with idle_operator.running():
+        runtime.deploy(job_id=FIRST, timeout_seconds=20)
+    namespace.warn("torghut-ta-taskmanager-1-1", "Failed", "status 403 with key very-secret")
+    for ask in (lambda: runtime.suspend("last-state"), runtime.cancel):
+        with pytest.raises(KubernetesError, match=r"does it run.*Failed: status 403 with key") as caught:
+            ask()
+        assert "very-secret" not in str(caught.value)
 
 
 def test_an_operator_that_has_gone_is_named_and_the_job_is_not_stopped_later(

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -56,7 +57,11 @@ class OneObject:
 
     def warn(self, version: int) -> None:
         """The operator says, maybe again, that it has no state to keep."""
-        self.events = [{"metadata": {"uid": "e", "resourceVersion": str(version)}, "message": NOTHING_KEPT}]
+        self.events = [{
+            "metadata": {"uid": "e", "resourceVersion": str(version)}, "type": "Warning", "reason": "UpgradeFailed",
+            "message": NOTHING_KEPT, "lastTimestamp": datetime.now(UTC).isoformat(),
+            "involvedObject": {"kind": "FlinkDeployment", "name": "torghut-ta"},
+        }]  # fmt: skip
 
     def suspend(self) -> None:
         """The operator does as it was told."""
@@ -90,7 +95,9 @@ def served(one: OneObject) -> Iterator[FlinkResource]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._answer({"items": one.events} if "/events" in self.path else one.content)
+            lists = {"events": one.events, "pods": []}
+            plural = self.path.partition("?")[0].rpartition("/")[2]
+            self._answer({"items": lists[plural]} if plural in lists else one.content)
 
         def do_PATCH(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -134,7 +141,7 @@ KEPT, NOT_KEPT = ("suspended", "last-state"), ("suspended", "stateless")
 def test_an_error_of_last_week_and_a_silent_operator_are_no_reason_to_give_the_state_up(error: str) -> None:
     one = OneObject(found(error=error), silent)
     one.warn(1)
-    with pytest.raises(KubernetesError, match=r"has not carried out generation 4 .* does it run"):
+    with pytest.raises(KubernetesError, match=r"has not carried out generation 4 .* does it run.*: UpgradeFailed: "):
         ended(one, seconds=0.3)
     assert one.asked == [KEPT]
 
