@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from ta_pipeline.errors import KubernetesError, NoAnswerError
+from ta_pipeline.errors import ForbiddenError, KubernetesError, NoAnswerError
 from ta_pipeline.kubernetes.resource import FlinkResource
 from ta_pipeline.kubernetes.status import NOTHING_KEPT, RUNNING, SUSPENDED, OperatorView, suspension_progress
 from ta_pipeline.runtime import Report, with_circumstances
@@ -41,7 +41,7 @@ def suspend(
         NoAnswerError: whether it did is not known.
     """
     before, begun = resource.existing(), time.monotonic()
-    warned = resource.warnings_of(NOTHING_KEPT) if mode == "last-state" else frozenset()
+    warned = _warned(resource) if mode == "last-state" else None
     resource.change({"state": SUSPENDED, "upgradeMode": mode})
 
     def progress() -> str | None:
@@ -54,7 +54,7 @@ def suspend(
         is_new = bool(view.error) and view.error != before.error
         if mode == "last-state":
             # Whatever else fails the operator tries again. Its status stays of the generation before when it refuses.
-            if view.has_nothing_kept and (is_new or resource.warnings_of(NOTHING_KEPT) - warned):
+            if view.has_nothing_kept and (is_new or _is_warned_again(warned, _warned(resource))):
                 raise _NothingKeptError(f"{resource} could not be suspended with {mode}: {view.error}")
         elif is_new:
             raise KubernetesError(f"{resource} could not be suspended with {mode}: {view.error}")
@@ -102,3 +102,16 @@ def give_up(resource: FlinkResource, seconds: float, unseen_seconds: float, repo
         end(resource, seconds, unseen_seconds, report)
     else:
         resource.change({"state": SUSPENDED})
+
+
+def _warned(resource: FlinkResource) -> frozenset[tuple[str, str]] | None:
+    """The operator's warnings that there is no last state; None: nobody lets us read them."""
+    try:
+        return resource.warnings_of(NOTHING_KEPT)
+    except ForbiddenError:
+        return None
+
+
+def _is_warned_again(before: frozenset[tuple[str, str]] | None, now: frozenset[tuple[str, str]] | None) -> bool:
+    """Whether it has been said since; of what may not be read, that is not known, and the state is kept."""
+    return before is not None and now is not None and bool(now - before)

@@ -35,13 +35,13 @@ class OneObject:
     Attributes:
         content: of the object.
         answer: called after each change of the spec.
-        events: of the namespace.
+        events: of the namespace; None: they may not be read.
         asked: `spec.job` as it was asked for, each time.
     """
 
     content: dict[str, Any]
     answer: Answer
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] | None = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -97,16 +97,21 @@ def served(one: OneObject) -> Iterator[FlinkResource]:
         def do_GET(self) -> None:
             lists = {"events": one.events, "pods": []}
             plural = self.path.partition("?")[0].rpartition("/")[2]
-            self._answer({"items": lists[plural]} if plural in lists else one.content)
+            if plural not in lists:
+                self._answer(one.content)
+            elif (items := lists[plural]) is None:
+                self._answer({"kind": "Status", "message": "events is forbidden"}, 403)
+            else:
+                self._answer({"items": items})
 
         def do_PATCH(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             one.apply(body["spec"]["job"])
             self._answer(one.content)
 
-        def _answer(self, content: object) -> None:
+        def _answer(self, content: object, status: int = 200) -> None:
             body = json.dumps(content).encode()
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -120,7 +125,8 @@ def served(one: OneObject) -> Iterator[FlinkResource]:
     try:
         configuration = official.Configuration(host=f"http://127.0.0.1:{server.server_address[1]}")
         configuration.retries = False
-        yield FlinkResource(KubernetesApi(official.ApiClient(configuration), "torghut"), "torghut-ta", 0.02)
+        api = KubernetesApi(official.ApiClient(configuration), "torghut", refused_seconds=0.0)
+        yield FlinkResource(api, "torghut-ta", 0.02)
     finally:
         server.shutdown()
         server.server_close()
@@ -158,6 +164,32 @@ def test_an_operator_that_has_no_state_to_keep_is_asked_to_end_the_job_without(b
     one = OneObject(found(error=before), refusing)
     one.warn(1)
     assert ended(one) == [KEPT, NOT_KEPT]
+
+
+def events_that_cannot_be_read_any_more(one: OneObject) -> None:
+    one.events = None
+
+
+def events_that_can_be_read_again(one: OneObject) -> None:
+    one.warn(1)
+
+
+@pytest.mark.parametrize("answer", [events_that_cannot_be_read_any_more, events_that_can_be_read_again])
+def test_events_that_cannot_be_read_at_times_cost_no_state(answer: Answer) -> None:
+    one = OneObject(found(error=REFUSED), answer, events=None)
+    if answer is events_that_cannot_be_read_any_more:
+        one.warn(1)
+    with pytest.raises(KubernetesError, match="does it run"):
+        ended(one, seconds=0.3)
+    assert one.asked == [KEPT]
+
+
+def test_without_the_right_to_read_events_an_error_that_is_new_is_an_answer() -> None:
+    def refusing_silently(one: OneObject) -> None:
+        refusing(one)
+        one.events = None
+
+    assert ended(OneObject(found(), refusing_silently, events=None)) == [KEPT, NOT_KEPT]
 
 
 def test_an_operator_that_does_it_is_asked_once() -> None:
