@@ -41,12 +41,14 @@ class PlayedJobManager:
         jobs: by id.
         first_state: what a job becomes that is started: RUNNING, or FAILED.
         exception: of a job that fails.
+        comes_up: whether the pods of a JobManager that is being started do.
         url: of the REST API, while it answers.
     """
 
     jobs: dict[str, PlayedJob] = field(default_factory=dict)
     first_state: str = "RUNNING"
     exception: str = ""
+    comes_up: bool = True
     url: str = ""
 
     def submit(self, job_id: str, deployment: Mapping[str, Any], restored_from: str | None) -> None:
@@ -54,8 +56,8 @@ class PlayedJobManager:
         self.jobs[job_id] = PlayedJob(deployment["metadata"]["name"], restored_from)
 
     def is_up(self, job_id: str) -> bool:
-        """It answers as soon as it is asked for."""
-        return job_id in self.jobs
+        """It answers as soon as its pods are up."""
+        return self.comes_up and job_id in self.jobs
 
     def run(self, job_id: str) -> None:
         """It answers."""

@@ -192,10 +192,11 @@ class PlayedOperator:
         if self.script.refuses:
             return self._refuse(status)
         if change == "redeploy":
+            # As `redeployWithSavepoint` does it: all in one go, and stable before the JobManager is up.
             self.flink.end(job["jobId"], "CANCELED")
             job["upgradeSavepointPath"] = spec["job"]["initialSavepointPath"]
-            self._record(found, status, "suspended", "savepoint", "UPGRADING")
-            status["jobManagerDeploymentStatus"] = "MISSING"
+            self._deploy(found, status, "savepoint")
+            _mark_stable(status)
             return True
         if recorded["job"]["state"] == "running":
             mode = self._suspend(found, status)
@@ -258,7 +259,7 @@ class PlayedOperator:
         restored = None if mode == "stateless" else job.get("upgradeSavepointPath") or _location(job)
         if self._pods(spec) == "start":
             self.flink.submit(job["jobId"], found, restored)
-        self._record(found, status, "running", spec["job"]["upgradeMode"], "DEPLOYED")
+        self._record(found, status, "running", mode, "DEPLOYED")
         return True
 
     def _pods(self, spec: Mapping[str, Any]) -> str:
@@ -283,7 +284,7 @@ class PlayedOperator:
             job["state"] = told
             job["startTime"] = str(int(time.time() * 1_000))
             if told == "RUNNING":
-                reconciliation["lastStableSpec"] = reconciliation["lastReconciledSpec"]
+                _mark_stable(status)
                 status.pop("error", None)
             return True
         return False
@@ -359,7 +360,7 @@ class PlayedOperator:
         status["observedGeneration"] = found["metadata"]["generation"]
         status.pop("error", None)
         if found["spec"]["job"].get("state") == "suspended":
-            status["reconciliationStatus"]["lastStableSpec"] = status["reconciliationStatus"]["lastReconciledSpec"]
+            _mark_stable(status)
 
     def _pod(self, name: str, reason: str, message: str) -> None:
         """What a node would have made of the JobManager: its pod, and the event."""
@@ -424,6 +425,10 @@ def _rewrite(reconciliation: dict[str, Any], spec: Mapping[str, Any]) -> None:
     meta = {"apiVersion": FLINK_DEPLOYMENT.api_version, "firstDeployment": False}
     reconciliation["lastReconciledSpec"] = json.dumps({"spec": spec, "resource_metadata": meta})
     reconciliation["reconciliationTimestamp"] = int(time.time() * 1_000)
+
+
+def _mark_stable(status: dict[str, Any]) -> None:
+    status["reconciliationStatus"]["lastStableSpec"] = status["reconciliationStatus"]["lastReconciledSpec"]
 
 
 def _change(recorded: Mapping[str, Any], spec: Mapping[str, Any]) -> str | None:
