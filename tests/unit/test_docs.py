@@ -15,8 +15,11 @@ from orchestration.definitions import defs
 from orchestration.defs.deployment.assets import RolloutConfig
 from orchestration.defs.deployment.jobs import RollbackConfig
 from ta_pipeline.cli import app
+from ta_pipeline.kubernetes.agent_job import next_name
 from ta_pipeline.kubernetes.manifests import render
 from ta_pipeline.local.settings import REPOSITORY
+from ta_pipeline.rollout.stored_log import uri_of
+from ta_pipeline.settings import load_settings
 
 PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
 RUNBOOKS = REPOSITORY / "docs" / "runbooks.md"
@@ -101,3 +104,14 @@ def test_the_deployments_that_kubectl_is_asked_for_are_those_that_are_rendered(p
     }
     named = set(_DEPLOYMENT.findall(page.read_text(encoding="utf-8")))
     assert named - rendered == set()
+
+
+def test_the_log_of_a_rollout_is_where_the_runbooks_say() -> None:
+    page, settings = RUNBOOKS.read_text(encoding="utf-8"), load_settings()
+    (template,) = (one["template"] for one in render("dagster") if one["kind"] == "PodTemplate")
+    places = {
+        f"job/{next_name([], 'ID')}",
+        f"app.kubernetes.io/component={template['metadata']['labels']['app.kubernetes.io/component']} ",
+        f"<TA_REVISION_DIR>{uri_of(settings, 'ID').removeprefix(settings.revision_dir.rstrip('/'))}",
+    }
+    assert {place for place in places if place not in page} == set()
