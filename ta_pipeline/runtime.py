@@ -157,12 +157,13 @@ class JobRuntime(Protocol):
         """Take a savepoint of the running job; returns its path."""
         ...
 
-    def stop(self, *, drain: bool = False, request_id: str | None = None) -> str:
+    def stop(self, *, drain: bool = False, request_id: str | None = None, report: Report = ...) -> str:
         """Stop with a savepoint; returns its path.
 
         Args:
             drain: close every open window first: for retiring the job, never for an upgrade.
             request_id: 32 hexadecimal digits; asked again under the same ones, it is the same stop.
+            report: told what is waited for.
         """
         ...
 

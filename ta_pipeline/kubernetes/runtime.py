@@ -278,12 +278,13 @@ class KubernetesRuntime:
         with self._explained():
             return take_savepoint(self._resource, self._settings.savepoint_dir, self._waits.savepoint)
 
-    def stop(self, *, drain: bool = False, request_id: str | None = None) -> str:
+    def stop(self, *, drain: bool = False, request_id: str | None = None, report: Report = lambda _text: None) -> str:
         """Suspend with a savepoint; returns its path.
 
         Args:
             drain: not by the operator: only Flink itself closes windows early, and the operator would start it anew.
             request_id: not needed: a FlinkDeployment that is suspended stays as it is, however often it is asked for.
+            report: told what the operator has still to do.
 
         Raises:
             KubernetesError: no savepoint was taken; the job runs on, or the message says what it does.
@@ -296,8 +297,8 @@ class KubernetesRuntime:
         if not view.is_suspended:
             if view.wanted != SUSPENDED:
                 self._one()
-                self._await_seen()
-            view = self.suspend("savepoint")
+                self._await_seen(report)
+            view = self.suspend("savepoint", report)
         path = view.savepoint_at_stop
         if path is None:
             told = (
@@ -412,10 +413,10 @@ class KubernetesRuntime:
         self._resource.wait(progress, self._waits.deploy)
         return found[0]
 
-    def _await_seen(self) -> None:
+    def _await_seen(self, report: Report) -> None:
         """Return when the operator has seen the job RUNNING: only then it stops it with a savepoint."""
         try:
-            self._resource.wait(lambda: unseen(self._resource.existing()), self._waits.seen)
+            self._resource.wait(lambda: unseen(self._resource.existing()), self._waits.seen, report)
         except NoAnswerError:
             raise
         except KubernetesError as error:

@@ -63,7 +63,7 @@ class Stopping:
             return failed(rollout, foreign(running))
         self._tools.report(f"stopping job {running.job_id} with a savepoint")
         try:
-            savepoint = runtime.stop(request_id=rollout.stop_request)
+            savepoint = runtime.stop(request_id=rollout.stop_request, report=self._tools.report)
         except NoAnswerError:
             raise
         except FlinkError as error:

@@ -9,6 +9,7 @@ import pytest
 from ta_pipeline.errors import DeployError, KubernetesError, KubernetesNoAnswerError
 from ta_pipeline.kubernetes.runtime import KubernetesRuntime, Waits
 from tests.k8s.conftest import Namespace, Runtimes
+from tests.k8s.job_controller import wait_until
 from tests.k8s.jobmanager import PlayedJobManager
 from tests.k8s.operator import TICK_SECONDS, PlayedOperator
 
@@ -142,10 +143,12 @@ def test_an_operator_that_has_gone_is_named_and_the_job_is_not_stopped_later(
     runtime_of: Runtimes, idle_operator: PlayedOperator, namespace: Namespace, job_manager: PlayedJobManager
 ) -> None:
     runtime = runtime_of(SHORT)
+    told: list[str] = []
     with idle_operator.running():
         runtime.deploy(job_id=FIRST, timeout_seconds=20)
     with pytest.raises(KubernetesError, match=r"has not carried out generation \d+ .* does it run"):
-        runtime.stop()
+        runtime.stop(report=told.append)
+    assert any("does it run?" in text for text in told), "whoever waits knows what for"
     assert wanted(namespace) == "running"
     with idle_operator.running():
         runtime.await_checkpoint(FIRST)
@@ -214,6 +217,7 @@ def test_a_deployment_that_is_deleted_meanwhile_is_not_made_anew_of_the_little_t
     runtime.deploy(job_id=FIRST)
     found = namespace.deployment()
     namespace.admin.call("DELETE", f"{namespace.path('flinkdeployments')}/torghut-ta")
+    wait_until(lambda: runtime.newest_job_id() is None, 20)
     content = {
         "apiVersion": found["apiVersion"], "kind": found["kind"], "spec": {"job": {"state": "suspended"}},
         "metadata": {"name": "torghut-ta", "namespace": namespace.name, "uid": found["metadata"]["uid"]},
