@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from kubernetes.client import ApiClient, ApiException
@@ -24,6 +24,9 @@ from tests.k8s.crds import of_a_newer_operator
 from tests.k8s.jobmanager import PlayedJobManager
 from tests.k8s.operator import PlayedOperator
 from tests.kubernetes_schemas import crd_of
+
+if TYPE_CHECKING:
+    from tests.k8s.places import Surroundings
 
 PATIENCE = Waits(deploy=20.0, stop=8.0, savepoint=8.0, poll=0.1, unseen=1.0, seen=2.0)
 IMAGE = "registry.invalid/ta:1"
@@ -147,10 +150,24 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def namespace(cluster: Cluster) -> Namespace:
+    return new_namespace(cluster)
+
+
+def new_namespace(cluster: Cluster) -> Namespace:
+    """Its account `platform` has the rules of the platform."""
     admin, name = Administrator(cluster.administrator()), f"ta-{secrets.token_hex(3)}"
     admin.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     bare = Namespace(name, cluster, admin, KubernetesApi(admin.client, name))
     return Namespace(name, cluster, admin, bare.account("platform", PLATFORM_RULES))
+
+
+@pytest.fixture(scope="session")
+def surroundings() -> Iterator[Surroundings]:
+    """What is around a job, but for Flink."""
+    from tests.k8s.places import running_surroundings  # noqa: PLC0415 - it knows of this file
+
+    with running_surroundings() as running:
+        yield running
 
 
 @pytest.fixture
@@ -209,4 +226,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of this folder; building the API server takes minutes that are not theirs."""
     for item in (one for one in items if one.path.is_relative_to(Path(__file__).parent)):
         item.add_marker(pytest.mark.k8s)
-        item.add_marker(pytest.mark.timeout(120, func_only=True))
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(120, func_only=True))

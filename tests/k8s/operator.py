@@ -27,6 +27,7 @@ from ta_pipeline.kubernetes.client import FLINK_DEPLOYMENT, FLINK_STATE_SNAPSHOT
 TICK_SECONDS = 0.05
 JOB_ID = "$internal.pipeline.job-id"
 SAVEPOINTS = "execution.checkpointing.savepoint-dir"
+FINALIZER = "flinkdeployments.flink.apache.org/finalizer"
 _IGNORED = ("upgradeMode", "savepointTriggerNonce", "initialSavepointPath", "allowNonRestoredState", "state")
 _EXCEPTIONS = "org.apache.flink.kubernetes.operator.exception"
 
@@ -63,8 +64,10 @@ class Script:
     Attributes:
         pods: `start`: they come up; `image`: the image cannot be pulled; `crash`: the JobManager ends at once.
         unpullable: the one image that cannot be pulled, whatever `pods` says; empty: none.
+        crashing: the one image whose JobManager ends at once; empty: none.
         savepoint: `taken`, `fails`, or `last-state`: the job was not healthy, so the operator fell back.
         path_style: `status`: where a stop's savepoint is written: `upgradeSavepointPath`, or `savepointInfo`.
+        is_away: it does nothing at all.
         blind_after: of generations above this one the operator takes no note; None: of all it does.
         refuses: a message with which it refuses a spec that is new to it.
         last_state: whether a record of a last checkpoint is there.
@@ -72,8 +75,10 @@ class Script:
 
     pods: str = "start"
     unpullable: str = ""
+    crashing: str = ""
     savepoint: str = "taken"
     path_style: str = "upgradeSavepointPath"
+    is_away: bool = False
     blind_after: int | None = None
     refuses: str = ""
     last_state: bool = True
@@ -128,6 +133,8 @@ class PlayedOperator:
 
     def _run(self) -> None:
         while not self._stop.wait(TICK_SECONDS):
+            if self.script.is_away:
+                continue
             for kind, step in ((FLINK_DEPLOYMENT, self._step), (FLINK_STATE_SNAPSHOT, self._snapshot)):
                 # Somebody has written meanwhile, the API server is away, or the CRD is: the next time.
                 with contextlib.suppress(ApiException, HTTPError):
@@ -136,6 +143,12 @@ class PlayedOperator:
 
     def _step(self, found: Mapping[str, Any]) -> None:
         generation = found["metadata"]["generation"]
+        if "deletionTimestamp" in found["metadata"]:
+            self._let_go(found)
+            return
+        if not found["metadata"].get("finalizers"):
+            self._finalize(found, [FINALIZER])
+            return
         if self.script.blind_after is not None and generation > self.script.blind_after:
             return
         status = copy.deepcopy(dict(found.get("status") or {}))
@@ -144,6 +157,15 @@ class PlayedOperator:
         status["lifecycleState"] = _lifecycle(status)
         self._write(FLINK_DEPLOYMENT, found, status)
         self.seen.append((status["lifecycleState"], status.get("jobManagerDeploymentStatus", "MISSING")))
+
+    def _let_go(self, found: Mapping[str, Any]) -> None:
+        """Somebody has deleted it: the job is ended, then the object may go."""
+        if job_id := found.get("status", {}).get("jobStatus", {}).get("jobId"):
+            self.flink.end(job_id, "CANCELED")
+        self._finalize(found, [])
+
+    def _finalize(self, found: Mapping[str, Any], finalizers: list[str]) -> None:
+        self._call("PATCH", self._path(FLINK_DEPLOYMENT, found), {"metadata": {"finalizers": finalizers}})
 
     def _next(self, found: Mapping[str, Any], status: dict[str, Any]) -> bool:
         """Take the next step in `status`; False: there is none."""
@@ -194,8 +216,12 @@ class PlayedOperator:
         if change == "redeploy":
             # As `redeployWithSavepoint` does it: all in one go, and stable before the JobManager is up.
             self.flink.end(job["jobId"], "CANCELED")
+            status["jobManagerDeploymentStatus"] = "MISSING"
             job["upgradeSavepointPath"] = spec["job"]["initialSavepointPath"]
-            self._deploy(found, status, "savepoint")
+            if spec["job"].get("state") == "suspended":
+                self._record(found, status, "suspended", "savepoint", "DEPLOYED")
+            else:
+                self._deploy(found, status, "savepoint")
             _mark_stable(status)
             return True
         if recorded["job"]["state"] == "running":
@@ -263,7 +289,8 @@ class PlayedOperator:
         return True
 
     def _pods(self, spec: Mapping[str, Any]) -> str:
-        return "image" if spec["image"] == self.script.unpullable else self.script.pods
+        special = {self.script.unpullable: "image", self.script.crashing: "crash"}
+        return special.get(spec["image"], self.script.pods)
 
     def _observe(self, name: str, pods: str, status: dict[str, Any], reconciliation: dict[str, Any]) -> bool:
         """What the cluster has come to."""
@@ -402,9 +429,11 @@ class PlayedOperator:
         return list(self._call("GET", path)["items"])
 
     def _write(self, kind: Kind, found: Mapping[str, Any], status: Mapping[str, Any]) -> None:
-        path = f"{kind.prefix}/namespaces/{self.namespace}/{kind.plural}/{found['metadata']['name']}/status"
         content = {"apiVersion": kind.api_version, "kind": kind.name, **found, "status": status}
-        self._call("PUT", path, content)
+        self._call("PUT", f"{self._path(kind, found)}/status", content)
+
+    def _path(self, kind: Kind, found: Mapping[str, Any]) -> str:
+        return f"{kind.prefix}/namespaces/{self.namespace}/{kind.plural}/{found['metadata']['name']}"
 
     def _call(self, method: str, path: str, content: Mapping[str, Any] | None = None) -> Any:
         headers = {**self.client.default_headers, "Accept": "application/json"}
