@@ -6,7 +6,7 @@ Implementations: `ta_pipeline.local.runtime` (Flink's own client and REST API, o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,18 @@ from ta_pipeline.flink_answers import ENDED
 
 Report = Callable[[str], None]
 """Told, in words for people, what is being done."""
+_AROUND = "; around it, of the last hour: "
+
+
+def with_circumstances(failure: str, seen: Iterable[str]) -> str:
+    """The message of a failure, with what was seen around it, which may be of another cause; pure."""
+    lines = "; ".join(seen)
+    return f"{failure}{_AROUND}{lines}" if lines else failure
+
+
+def without_circumstances(message: str) -> str:
+    """The failure alone, of a message with what was seen around it; pure."""
+    return message.partition(_AROUND)[0]
 
 
 @dataclass(frozen=True)
@@ -145,12 +157,13 @@ class JobRuntime(Protocol):
         """Take a savepoint of the running job; returns its path."""
         ...
 
-    def stop(self, *, drain: bool = False, request_id: str | None = None) -> str:
+    def stop(self, *, drain: bool = False, request_id: str | None = None, report: Report = ...) -> str:
         """Stop with a savepoint; returns its path.
 
         Args:
             drain: close every open window first: for retiring the job, never for an upgrade.
             request_id: 32 hexadecimal digits; asked again under the same ones, it is the same stop.
+            report: told what is waited for.
         """
         ...
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ta_pipeline.kubernetes.client import FLINK_DEPLOYMENT
 from ta_pipeline.kubernetes.status import OperatorView, parse_deployment
 
 JOB_ID, OTHER_ID = "1" * 32, "2" * 32
 SAVEPOINT = "s3a://b/savepoints/savepoint-111111-0a"
 
 
-def deployment(
+def deployment(**how: Any) -> OperatorView:
+    """What is read out of `found`."""
+    return parse_deployment(found(**how))
+
+
+def found(
     *,
     wanted: str = "running",
     job_id: str | None = JOB_ID,
@@ -23,7 +29,7 @@ def deployment(
     job_manager: str = "READY",
     error: str | None = None,
     **job: Any,
-) -> OperatorView:
+) -> dict[str, Any]:
     """A job that runs, but for what is said."""
     record = {"spec": {"job": {"state": "running", "upgradeMode": "savepoint", **(carried_out or {})}},
               "resource_metadata": {"apiVersion": "flink.apache.org/v1beta1", "firstDeployment": False}}  # fmt: skip
@@ -37,14 +43,14 @@ def deployment(
         status["observedGeneration"] = observed
     if error is not None:
         status["error"] = error
-    return parse_deployment(
-        {
-            "metadata": {"name": "torghut-ta", "uid": "u", "generation": generation},
-            "spec": {
-                "image": "ta:1",
-                "flinkConfiguration": {"$internal.pipeline.job-id": job_id} if job_id else {},
-                "job": {"state": wanted, "upgradeMode": "savepoint"},
-            },
-            "status": status,
-        }
-    )
+    return {
+        "apiVersion": FLINK_DEPLOYMENT.api_version,
+        "kind": FLINK_DEPLOYMENT.name,
+        "metadata": {"name": "torghut-ta", "namespace": "torghut", "uid": "u", "generation": generation},
+        "spec": {
+            "image": "ta:1",
+            "flinkConfiguration": {"$internal.pipeline.job-id": job_id} if job_id else {},
+            "job": {"state": wanted, "upgradeMode": "savepoint"},
+        },
+        "status": status,
+    }

@@ -150,14 +150,28 @@ class KubernetesApi:
     def serves(self, kind: Kind) -> bool:
         """Whether the API server knows a kind: whether its CRD is installed.
 
-        A group without any version is not served at all; everything but an answer about the group is an error.
+        What discovery lists decides, and nothing else: a 404 may come from a proxy before it, or be of another server.
         """
-        answer = self._ask("GET", f"/apis/{kind.api_version}", None, [], f"the API {kind.api_version}")
-        if answer.status == _NOT_FOUND:
+        groups = self._discovered("/apis", "APIGroupList", "groups")
+        versions = [one["groupVersion"] for group in groups for one in group["versions"]]
+        if kind.api_version not in versions:
             return False
+        resources = self._discovered(f"/apis/{kind.api_version}", "APIResourceList", "resources")
+        return any(one["name"] == kind.plural for one in resources)
+
+    def _discovered(self, path: str, kind: str, lists: str) -> list[dict[str, Any]]:
+        """What discovery lists under a path; another answer than discovery's is an error."""
+        what = f"what the API server lists at {path}"
+        answer = self._ask("GET", path, None, [], what)
         if not _is_fine(answer):
-            self._refuse(answer, f"GET {kind.api_version}", f"the API {kind.api_version}")
-        return any(one["name"] == kind.plural for one in _content(answer)["resources"])
+            self._refuse(answer, f"GET {path}", what)
+        content = _content(answer)
+        if content.get("kind") != kind:
+            raise KubernetesError(
+                f"{what} is not known: {self.url}{path} answers, but with no {kind}: is that the API server, or a "
+                f"proxy before it? The answer begins with {answer.body[:80].decode(errors='replace')!r}"
+            )
+        return list(content[lists])
 
     def _call(
         self,

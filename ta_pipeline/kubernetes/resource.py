@@ -108,3 +108,15 @@ class FlinkResource:
         except KubernetesError as error:
             return [f"its events are not known: {error}"]
         return recent_events(events, name, since or datetime.now(UTC) - RECENT)
+
+    def warnings_of(self, text: str) -> frozenset[tuple[str, str]]:
+        """The operator's warnings about it that have this text: each by its uid and its version.
+
+        One that is given again has another version; so what is new is found without a clock.
+        """
+        fields = f"type=Warning,involvedObject.kind={FLINK_DEPLOYMENT.name},involvedObject.name={self.name}"
+        return frozenset(
+            (event["metadata"]["uid"], event["metadata"]["resourceVersion"])
+            for event in self.api.find(EVENT, fields=fields)
+            if text in (event.get("message") or "")
+        )

@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -50,7 +50,7 @@ from ta_pipeline.kubernetes.status import (
     unseen,
 )
 from ta_pipeline.kubernetes.suspending import UpgradeMode, end, give_up, suspend
-from ta_pipeline.runtime import Deployment, JobStatus, Prepared, Report, SavedPoint
+from ta_pipeline.runtime import Deployment, JobStatus, Prepared, Report, SavedPoint, with_circumstances
 from ta_pipeline.settings import Settings
 
 POLL_SECONDS = 1.0
@@ -275,14 +275,16 @@ class KubernetesRuntime:
     def savepoint(self) -> str:
         """Take a savepoint; the job runs on."""
         self._one()
-        return take_savepoint(self._resource, self._settings.savepoint_dir, self._waits.savepoint)
+        with self._explained():
+            return take_savepoint(self._resource, self._settings.savepoint_dir, self._waits.savepoint)
 
-    def stop(self, *, drain: bool = False, request_id: str | None = None) -> str:
+    def stop(self, *, drain: bool = False, request_id: str | None = None, report: Report = lambda _text: None) -> str:
         """Suspend with a savepoint; returns its path.
 
         Args:
             drain: not by the operator: only Flink itself closes windows early, and the operator would start it anew.
             request_id: not needed: a FlinkDeployment that is suspended stays as it is, however often it is asked for.
+            report: told what the operator has still to do.
 
         Raises:
             KubernetesError: no savepoint was taken; the job runs on, or the message says what it does.
@@ -295,14 +297,15 @@ class KubernetesRuntime:
         if not view.is_suspended:
             if view.wanted != SUSPENDED:
                 self._one()
-                self._resource.wait(lambda: unseen(self._resource.existing()), self._waits.seen)
-            view = self.suspend("savepoint")
+                self._await_seen(report)
+            view = self.suspend("savepoint", report)
         path = view.savepoint_at_stop
         if path is None:
-            raise KubernetesError(
+            told = (
                 f"{self._resource} was suspended without a savepoint (upgradeMode {view.upgrade_mode}): the operator "
                 "could not take one; its newest checkpoint is what there is"
             )
+            raise KubernetesError(explained(self._settings, with_circumstances(told, self._resource.reasons())))
         return path
 
     def suspend(self, mode: UpgradeMode, report: Report = lambda _text: None) -> OperatorView:
@@ -312,7 +315,8 @@ class KubernetesRuntime:
             KubernetesError: the operator could not; with `savepoint` the job is set running again.
             NoAnswerError: whether it did is not known.
         """
-        return suspend(self._resource, mode, self._waits.stop, self._waits.unseen, report)
+        with self._explained():
+            return suspend(self._resource, mode, self._waits.stop, self._waits.unseen, report)
 
     def resume(self, report: Report = lambda _text: None) -> Deployment:
         """Have a suspended job go on from where it was suspended.
@@ -331,7 +335,8 @@ class KubernetesRuntime:
 
     def cancel(self) -> None:
         """Suspend where it stands, without a savepoint; one that does not run is fine."""
-        end(self._resource, self._waits.stop, self._waits.unseen, lambda _text: None)
+        with self._explained():
+            end(self._resource, self._waits.stop, self._waits.unseen, lambda _text: None)
 
     def remove(self) -> None:
         """Delete the FlinkDeployment and wait until the operator has taken its job down; one that is gone is fine.
@@ -370,7 +375,7 @@ class KubernetesRuntime:
         except NoAnswerError:
             raise
         except FlinkError as error:
-            told = "; ".join([str(error), *self._resource.reasons()])
+            told = with_circumstances(str(error), self._resource.reasons())
             with contextlib.suppress(FlinkError):
                 give_up(self._resource, self._waits.stop, self._waits.unseen, report)
             raise DeployError(explained(self._settings, told), job_id) from None
@@ -407,6 +412,24 @@ class KubernetesRuntime:
 
         self._resource.wait(progress, self._waits.deploy)
         return found[0]
+
+    def _await_seen(self, report: Report) -> None:
+        """Return when the operator has seen the job RUNNING: only then it stops it with a savepoint."""
+        try:
+            self._resource.wait(lambda: unseen(self._resource.existing()), self._waits.seen, report)
+        except NoAnswerError:
+            raise
+        except KubernetesError as error:
+            told = with_circumstances(str(error), self._resource.reasons())
+            raise KubernetesError(explained(self._settings, told)) from None
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What the operator, pods and events tell may have secrets in it."""
+        try:
+            yield
+        except KubernetesError as error:
+            raise type(error)(explained(self._settings, str(error))) from None
 
     def _one(self) -> OperatorView:
         view = self._resource.existing()

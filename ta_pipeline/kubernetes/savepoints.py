@@ -14,8 +14,9 @@ from typing import Any
 
 from ta_pipeline.errors import KubernetesError, NoAnswerError
 from ta_pipeline.kubernetes.client import FIELD_MANAGER, FLINK_DEPLOYMENT, FLINK_STATE_SNAPSHOT
-from ta_pipeline.kubernetes.resource import FlinkResource
+from ta_pipeline.kubernetes.resource import FlinkResource, Progress
 from ta_pipeline.kubernetes.status import OperatorView, behind, readable_error
+from ta_pipeline.runtime import with_circumstances
 
 _GIVEN_UP = frozenset({"FAILED", "ABANDONED"})
 _FAILED_EVENT = "SavepointError"
@@ -30,7 +31,7 @@ def take_savepoint(resource: FlinkResource, directory: str, seconds: float) -> s
         seconds: longest wait.
 
     Raises:
-        KubernetesError: it failed, or was not done in time.
+        KubernetesError: it failed, or was not done in time; events of the last hour are in the message.
         NoAnswerError: whether it was taken is not known.
     """
     if resource.api.serves(FLINK_STATE_SNAPSHOT):
@@ -115,12 +116,7 @@ def _by_snapshot(resource: FlinkResource, directory: str, seconds: float) -> str
         path.append(taken)
         return None
 
-    try:
-        resource.wait(progress, seconds)
-    except NoAnswerError:
-        raise
-    except KubernetesError as error:
-        raise KubernetesError("; ".join([str(error), *resource.events(name)])) from None
+    _wait(resource, progress, seconds, name)
     return path[0]
 
 
@@ -141,5 +137,15 @@ def _by_nonce(resource: FlinkResource, seconds: float) -> str:
         path.append(taken)
         return None
 
-    resource.wait(progress, seconds)
+    _wait(resource, progress, seconds, resource.name)
     return path[0]
+
+
+def _wait(resource: FlinkResource, progress: Progress, seconds: float, about: str) -> None:
+    """Wait for a savepoint; a failure is told with the events about the object that asked for it."""
+    try:
+        resource.wait(progress, seconds)
+    except NoAnswerError:
+        raise
+    except KubernetesError as error:
+        raise KubernetesError(with_circumstances(str(error), resource.events(about))) from None

@@ -28,6 +28,8 @@ RECONCILING = "RECONCILING"
 SUSPENDED, RUNNING = "suspended", "running"
 LAST_STATE_PATH = "KUBERNETES_OPERATOR_LAST_STATE"
 """The operator's stand-in for a path when the state comes from the high availability's record."""
+NOTHING_KEPT = "Manual restore required"
+"""In the error of an operator that could end a job only without its state (1.7 to 1.15): there is no record of it."""
 _BROKEN = "ERROR"
 _IN_BETWEEN = frozenset({"UPGRADING", "ROLLING_BACK"})
 
@@ -139,6 +141,11 @@ class OperatorView:
         if self.lifecycle == "FAILED" and self.job_state not in ENDED:
             return "FAILED"
         return self.job_state
+
+    @property
+    def has_nothing_kept(self) -> bool:
+        """The operator says that there is no record of a last state; of which generation that is, it does not say."""
+        return NOTHING_KEPT in self.error
 
     @property
     def savepoint_at_stop(self) -> str | None:

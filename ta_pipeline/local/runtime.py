@@ -178,8 +178,9 @@ class LocalRuntime:
         """Take a savepoint; the job runs on."""
         return self._rest.savepoint(self._one().id, self._settings.savepoint_dir)
 
-    def stop(self, *, drain: bool = False, request_id: str | None = None) -> str:
-        """Stop with a savepoint; returns its path."""
+    def stop(self, *, drain: bool = False, request_id: str | None = None, report: Report = lambda _text: None) -> str:
+        """Stop with a savepoint; returns its path. Flink itself is asked: there is nothing to tell meanwhile."""
+        del report
         directory = self._settings.savepoint_dir
         return self._rest.stop_with_savepoint(self._one().id, directory, drain=drain, request_id=request_id)
 

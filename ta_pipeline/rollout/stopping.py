@@ -13,7 +13,7 @@ from ta_pipeline.rollout.running import running_job
 from ta_pipeline.rollout.shadow import shadow_restore
 from ta_pipeline.rollout.tools import Tools
 from ta_pipeline.rollout.transitions import at, failed, joined, noted
-from ta_pipeline.runtime import JobStatus, Prepared
+from ta_pipeline.runtime import JobStatus, Prepared, without_circumstances
 
 STOPS = 10
 """How often a stop is begun anew."""
@@ -63,7 +63,7 @@ class Stopping:
             return failed(rollout, foreign(running))
         self._tools.report(f"stopping job {running.job_id} with a savepoint")
         try:
-            savepoint = runtime.stop(request_id=rollout.stop_request)
+            savepoint = runtime.stop(request_id=rollout.stop_request, report=self._tools.report)
         except NoAnswerError:
             raise
         except FlinkError as error:
@@ -90,7 +90,7 @@ class Stopping:
         now = running_job(old)
         if now is None:
             return self._from_last_state(rollout, "")
-        if now.state == "RUNNING" and rollout.stops < STOPS and any(sign in str(error) for sign in _INTERRUPTED):
+        if now.state == "RUNNING" and rollout.stops < STOPS and was_interrupted(error):
             self._tools.report(f"the job was restarted while it was to stop; trying again in {_PAUSE_SECONDS:g} s")
             time.sleep(_PAUSE_SECONDS)
             return at(rollout, "stopping", stops=rollout.stops + 1)
@@ -146,3 +146,9 @@ class Stopping:
         except TaError as error:
             self._tools.report(f"how many records are emitted again is not known: {error}")
             return None
+
+
+def was_interrupted(error: FlinkError) -> bool:
+    """Whether a stop failed because the job was restarted meanwhile; what else was seen does not count. Pure."""
+    failure = without_circumstances(str(error))
+    return any(sign in failure for sign in _INTERRUPTED)

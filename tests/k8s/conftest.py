@@ -9,8 +9,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from kubernetes.client import ApiClient, ApiException
@@ -29,6 +30,9 @@ from tests.k8s.crds import of_a_newer_operator
 from tests.k8s.jobmanager import PlayedJobManager
 from tests.k8s.operator import PlayedOperator
 from tests.kubernetes_schemas import crd_of
+
+if TYPE_CHECKING:
+    from tests.k8s.places import Surroundings
 
 PATIENCE = Waits(deploy=20.0, stop=8.0, savepoint=8.0, poll=0.1, unseen=1.0, seen=2.0)
 IMAGE = "registry.invalid/ta:1"
@@ -99,6 +103,15 @@ class Namespace:
         """A FlinkDeployment as it lies there."""
         return self.admin.call("GET", f"{self.path(FLINK_DEPLOYMENT.plural)}/{name}")  # type: ignore[no-any-return]
 
+    def warn(self, name: str, reason: str, message: str) -> None:
+        """A warning about an object, which may be gone: what a node or a controller would have made."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.admin.call("POST", self.path("events", "v1"), {
+            "metadata": {"name": secrets.token_hex(8)}, "type": "Warning", "reason": reason, "message": message,
+            "firstTimestamp": now, "lastTimestamp": now, "count": 1,
+            "involvedObject": {"kind": "Pod", "name": name, "namespace": self.name},
+        })  # fmt: skip
+
     def path(self, plural: str, api_version: str = FLINK_DEPLOYMENT.api_version) -> str:
         """Of the objects of a kind."""
         prefix = "/apis/" if "/" in api_version else "/api/"
@@ -153,6 +166,11 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def namespace(cluster: Cluster) -> Namespace:
+    return new_namespace(cluster)
+
+
+def new_namespace(cluster: Cluster) -> Namespace:
+    """Its account `platform` has the rules of the platform."""
     admin, name = Administrator(cluster.administrator()), f"ta-{secrets.token_hex(3)}"
     admin.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     bare = Namespace(name, cluster, admin, KubernetesApi(admin.client, name))
@@ -170,6 +188,15 @@ def store() -> Iterator[Settings]:
     finally:
         stack.down()
         shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def surroundings() -> Iterator[Surroundings]:
+    """What is around a job, but for Flink."""
+    from tests.k8s.places import running_surroundings  # noqa: PLC0415 - it knows of this file
+
+    with running_surroundings() as running:
+        yield running
 
 
 @pytest.fixture
@@ -227,4 +254,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of this folder; building the API server takes minutes that are not theirs."""
     for item in (one for one in items if one.path.is_relative_to(Path(__file__).parent)):
         item.add_marker(pytest.mark.k8s)
-        item.add_marker(pytest.mark.timeout(120, func_only=True))
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(120, func_only=True))

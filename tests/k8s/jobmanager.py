@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import struct
 import threading
 import time
 import uuid
@@ -17,6 +18,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from ta_pipeline.s3 import s3_client, write_object
+from ta_pipeline.settings import Settings, load_settings
+
+EMPTY_STATE = struct.pack(">iiqii", 0x4960672D, 3, 1, 0, 0)
+"""The metadata of a checkpoint or savepoint without an operator (Flink's `MetadataV3Serializer`)."""
 _JOB = re.compile(r"^/jobs/([0-9a-f]{32})(/[a-z]*)?")
 
 
@@ -26,11 +32,17 @@ class PlayedJob:
 
     name: str
     restored_from: str | None
+    folder: str
+    image: str
     state: str = "INITIALIZING"
     started_ms: int = field(default_factory=lambda: int(time.time() * 1_000))
     ended_ms: int = -1
     checkpoints: int = 0
     exception: str = ""
+
+    def newest_checkpoint(self, job_id: str) -> str:
+        """Where it lies."""
+        return f"{self.folder}/{job_id}/chk-{self.checkpoints}"
 
 
 @dataclass
@@ -41,21 +53,25 @@ class PlayedJobManager:
         jobs: by id.
         first_state: what a job becomes that is started: RUNNING, or FAILED.
         exception: of a job that fails.
+        comes_up: whether the pods of a JobManager that is being started do.
         url: of the REST API, while it answers.
     """
 
     jobs: dict[str, PlayedJob] = field(default_factory=dict)
     first_state: str = "RUNNING"
     exception: str = ""
+    comes_up: bool = True
     url: str = ""
 
     def submit(self, job_id: str, deployment: Mapping[str, Any], restored_from: str | None) -> None:
         """A JobManager is being started for a job."""
-        self.jobs[job_id] = PlayedJob(deployment["metadata"]["name"], restored_from)
+        name, spec = deployment["metadata"]["name"], deployment["spec"]
+        folder = spec["flinkConfiguration"]["execution.checkpointing.dir"]
+        self.jobs[job_id] = PlayedJob(name, restored_from, folder, spec["image"])
 
     def is_up(self, job_id: str) -> bool:
-        """It answers as soon as it is asked for."""
-        return job_id in self.jobs
+        """It answers as soon as its pods are up."""
+        return self.comes_up and job_id in self.jobs
 
     def run(self, job_id: str) -> None:
         """It answers."""
@@ -65,6 +81,10 @@ class PlayedJobManager:
     def savepoint(self, job_id: str, directory: str) -> str:
         """Taken at once."""
         return f"{directory}/savepoint-{job_id[:6]}-{uuid.uuid4().hex[:12]}"
+
+    def checkpoint(self, job_id: str) -> None:
+        """Completed at once."""
+        self.jobs[job_id].checkpoints += 1
 
     def stop(self, job_id: str, directory: str) -> str:
         """Stopped at once."""
@@ -107,7 +127,7 @@ class PlayedJobManager:
             return 404, {"errors": ["org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find job"]}
         what = found.group(2) or ""
         if method == "POST" and what == "/checkpoints":
-            job.checkpoints += 1
+            self.checkpoint(found.group(1))
             return 202, {"request-id": "0" * 32}
         answers = {
             "": _summary(found.group(1), job) | {"vertices": [_vertex(job)]},
@@ -117,6 +137,31 @@ class PlayedJobManager:
             "/config": {"execution-config": {"user-config": {"TA_SESSION": "extended", "other": "1"}}},
         }
         return 200, answers[what]
+
+
+@dataclass
+class StoringJobManager(PlayedJobManager):
+    """Whose savepoints and checkpoints are in S3, and of no operator.
+
+    Attributes:
+        store: settings of S3.
+    """
+
+    store: Settings = field(default_factory=load_settings)
+
+    def savepoint(self, job_id: str, directory: str) -> str:
+        """Taken at once."""
+        path = super().savepoint(job_id, directory)
+        self._write(path)
+        return path
+
+    def checkpoint(self, job_id: str) -> None:
+        """Completed at once."""
+        super().checkpoint(job_id)
+        self._write(self.jobs[job_id].newest_checkpoint(job_id))
+
+    def _write(self, path: str) -> None:
+        write_object(s3_client(self.store), f"{path}/_metadata", EMPTY_STATE)
 
 
 def _summary(job_id: str, job: PlayedJob) -> dict[str, Any]:
@@ -136,7 +181,7 @@ def _checkpoints(job_id: str, job: PlayedJob) -> dict[str, Any]:
     if job.checkpoints:
         latest["completed"] = {
             "trigger_timestamp": int(time.time() * 1_000), "state_size": 1, "end_to_end_duration": 5,
-            "external_path": f"s3a://flink-checkpoints/torghut/technical-analysis/checkpoints/{job_id}/chk-{job.checkpoints}",
+            "external_path": job.newest_checkpoint(job_id),
         }  # fmt: skip
     if job.restored_from:
         latest["restored"] = {"restore_timestamp": job.started_ms, "external_path": job.restored_from}

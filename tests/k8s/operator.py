@@ -27,6 +27,7 @@ from ta_pipeline.kubernetes.client import FLINK_DEPLOYMENT, FLINK_STATE_SNAPSHOT
 TICK_SECONDS = 0.05
 JOB_ID = "$internal.pipeline.job-id"
 SAVEPOINTS = "execution.checkpointing.savepoint-dir"
+FINALIZER = "flinkdeployments.flink.apache.org/finalizer"
 _IGNORED = ("upgradeMode", "savepointTriggerNonce", "initialSavepointPath", "allowNonRestoredState", "state")
 _EXCEPTIONS = "org.apache.flink.kubernetes.operator.exception"
 
@@ -63,8 +64,10 @@ class Script:
     Attributes:
         pods: `start`: they come up; `image`: the image cannot be pulled; `crash`: the JobManager ends at once.
         unpullable: the one image that cannot be pulled, whatever `pods` says; empty: none.
+        crashing: the one image whose JobManager ends at once; empty: none.
         savepoint: `taken`, `fails`, or `last-state`: the job was not healthy, so the operator fell back.
         path_style: `status`: where a stop's savepoint is written: `upgradeSavepointPath`, or `savepointInfo`.
+        is_away: it does nothing at all.
         blind_after: of generations above this one the operator takes no note; None: of all it does.
         refuses: a message with which it refuses a spec that is new to it.
         last_state: whether a record of a last checkpoint is there.
@@ -72,8 +75,10 @@ class Script:
 
     pods: str = "start"
     unpullable: str = ""
+    crashing: str = ""
     savepoint: str = "taken"
     path_style: str = "upgradeSavepointPath"
+    is_away: bool = False
     blind_after: int | None = None
     refuses: str = ""
     last_state: bool = True
@@ -97,6 +102,7 @@ class PlayedOperator:
     script: Script = field(default_factory=Script)
     seen: list[tuple[str, str]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
+    _warned: set[tuple[str, int]] = field(default_factory=set)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -118,8 +124,17 @@ class PlayedOperator:
                 raise AssertionError(f"{lifecycle}, {job_manager} was not written, but {self.seen}")
             time.sleep(TICK_SECONDS)
 
+    def leave(self, message: str) -> None:
+        """Write an error into the status, and an event, as one that is away has left them."""
+        (found,) = self._list(FLINK_DEPLOYMENT)
+        error = _error(f"{_EXCEPTIONS}.UpgradeFailureException", message)
+        self._write(FLINK_DEPLOYMENT, found, {**found["status"], "error": error})
+        self._event(found, "UpgradeFailed", message)
+
     def _run(self) -> None:
         while not self._stop.wait(TICK_SECONDS):
+            if self.script.is_away:
+                continue
             for kind, step in ((FLINK_DEPLOYMENT, self._step), (FLINK_STATE_SNAPSHOT, self._snapshot)):
                 # Somebody has written meanwhile, the API server is away, or the CRD is: the next time.
                 with contextlib.suppress(ApiException, HTTPError):
@@ -128,6 +143,12 @@ class PlayedOperator:
 
     def _step(self, found: Mapping[str, Any]) -> None:
         generation = found["metadata"]["generation"]
+        if "deletionTimestamp" in found["metadata"]:
+            self._let_go(found)
+            return
+        if not found["metadata"].get("finalizers"):
+            self._finalize(found, [FINALIZER])
+            return
         if self.script.blind_after is not None and generation > self.script.blind_after:
             return
         status = copy.deepcopy(dict(found.get("status") or {}))
@@ -136,6 +157,15 @@ class PlayedOperator:
         status["lifecycleState"] = _lifecycle(status)
         self._write(FLINK_DEPLOYMENT, found, status)
         self.seen.append((status["lifecycleState"], status.get("jobManagerDeploymentStatus", "MISSING")))
+
+    def _let_go(self, found: Mapping[str, Any]) -> None:
+        """Somebody has deleted it: the job is ended, then the object may go."""
+        if job_id := found.get("status", {}).get("jobStatus", {}).get("jobId"):
+            self.flink.end(job_id, "CANCELED")
+        self._finalize(found, [])
+
+    def _finalize(self, found: Mapping[str, Any], finalizers: list[str]) -> None:
+        self._call("PATCH", self._path(FLINK_DEPLOYMENT, found), {"metadata": {"finalizers": finalizers}})
 
     def _next(self, found: Mapping[str, Any], status: dict[str, Any]) -> bool:
         """Take the next step in `status`; False: there is none."""
@@ -155,7 +185,9 @@ class PlayedOperator:
             return True
         if recorded["job"]["state"] == "suspended":
             return False
-        return self._observe(name, self._pods(recorded), status, reconciliation) or self._nonce(spec, status, recorded)
+        return self._observe(name, self._pods(recorded), status, reconciliation) or self._nonce(
+            name, spec, status, recorded
+        )
 
     def _begin(self, found: Mapping[str, Any], status: dict[str, Any]) -> bool:
         """Write down what is about to be deployed for the first time."""
@@ -182,10 +214,15 @@ class PlayedOperator:
         if self.script.refuses:
             return self._refuse(status)
         if change == "redeploy":
+            # As `redeployWithSavepoint` does it: all in one go, and stable before the JobManager is up.
             self.flink.end(job["jobId"], "CANCELED")
-            job["upgradeSavepointPath"] = spec["job"]["initialSavepointPath"]
-            self._record(found, status, "suspended", "savepoint", "UPGRADING")
             status["jobManagerDeploymentStatus"] = "MISSING"
+            job["upgradeSavepointPath"] = spec["job"]["initialSavepointPath"]
+            if spec["job"].get("state") == "suspended":
+                self._record(found, status, "suspended", "savepoint", "DEPLOYED")
+            else:
+                self._deploy(found, status, "savepoint")
+            _mark_stable(status)
             return True
         if recorded["job"]["state"] == "running":
             mode = self._suspend(found, status)
@@ -209,15 +246,18 @@ class PlayedOperator:
                 "savepoint", ("org.apache.flink.util.FlinkException", "Could not stop with savepoint"),
                 ("java.io.IOException", "No space left on device"),
             )  # fmt: skip
-            self._event(found, "Error", "Could not stop with savepoint: No space left on device")
+            self._warn_once(found, "Error", "Could not stop with savepoint: No space left on device")
             return None
         if mode == "savepoint" and (self.script.savepoint == "last-state" or job.get("state") != "RUNNING"):
             mode = "last-state"
         if mode == "last-state" and not self.script.last_state:
-            status["error"] = _error(
-                f"{_EXCEPTIONS}.UpgradeFailureException", "JobManager deployment is missing and HA metadata is not "
-                "available to make stateful upgrades. Manual restore required.",
-            )  # fmt: skip
+            message = (
+                "JobManager deployment is missing and HA metadata is not available to make stateful upgrades. It is "
+                "possible that the job has finished or terminally failed, or the configmaps have been deleted. Manual "
+                "restore required."
+            )
+            status["error"] = _error(f"{_EXCEPTIONS}.UpgradeFailureException", message)
+            self._warn_once(found, "UpgradeFailed", message)
             return None
         if mode == "savepoint":
             path = self.flink.stop(job["jobId"], found["spec"]["flinkConfiguration"][SAVEPOINTS])
@@ -245,11 +285,12 @@ class PlayedOperator:
         restored = None if mode == "stateless" else job.get("upgradeSavepointPath") or _location(job)
         if self._pods(spec) == "start":
             self.flink.submit(job["jobId"], found, restored)
-        self._record(found, status, "running", spec["job"]["upgradeMode"], "DEPLOYED")
+        self._record(found, status, "running", mode, "DEPLOYED")
         return True
 
     def _pods(self, spec: Mapping[str, Any]) -> str:
-        return "image" if spec["image"] == self.script.unpullable else self.script.pods
+        special = {self.script.unpullable: "image", self.script.crashing: "crash"}
+        return special.get(spec["image"], self.script.pods)
 
     def _observe(self, name: str, pods: str, status: dict[str, Any], reconciliation: dict[str, Any]) -> bool:
         """What the cluster has come to."""
@@ -270,7 +311,7 @@ class PlayedOperator:
             job["state"] = told
             job["startTime"] = str(int(time.time() * 1_000))
             if told == "RUNNING":
-                reconciliation["lastStableSpec"] = reconciliation["lastReconciledSpec"]
+                _mark_stable(status)
                 status.pop("error", None)
             return True
         return False
@@ -288,7 +329,7 @@ class PlayedOperator:
         )
         return True
 
-    def _nonce(self, spec: Mapping[str, Any], status: dict[str, Any], recorded: dict[str, Any]) -> bool:
+    def _nonce(self, name: str, spec: Mapping[str, Any], status: dict[str, Any], recorded: dict[str, Any]) -> bool:
         """A savepoint that a new nonce asks for: two steps, triggered and done."""
         nonce, job = spec["job"].get("savepointTriggerNonce"), status["jobStatus"]
         if nonce is None or nonce == recorded["job"].get("savepointTriggerNonce") or job.get("state") != "RUNNING":
@@ -301,6 +342,8 @@ class PlayedOperator:
         recorded["job"]["savepointTriggerNonce"] = nonce
         _rewrite(status["reconciliationStatus"], recorded)
         if self.script.savepoint == "fails":
+            message = f"Savepoint failed for savepointTriggerNonce: {nonce}"
+            self._event({"metadata": {"name": name}}, "SavepointError", message)
             return True
         info["lastSavepoint"] = {
             "location": self.flink.savepoint(job["jobId"], spec["flinkConfiguration"][SAVEPOINTS]),
@@ -344,7 +387,7 @@ class PlayedOperator:
         status["observedGeneration"] = found["metadata"]["generation"]
         status.pop("error", None)
         if found["spec"]["job"].get("state") == "suspended":
-            status["reconciliationStatus"]["lastStableSpec"] = status["reconciliationStatus"]["lastReconciledSpec"]
+            _mark_stable(status)
 
     def _pod(self, name: str, reason: str, message: str) -> None:
         """What a node would have made of the JobManager: its pod, and the event."""
@@ -365,6 +408,13 @@ class PlayedOperator:
         self._call("PATCH", f"{pods}/{pod}/status", {"status": {"containerStatuses": [container]}})
         self._event({"kind": "Pod", "metadata": {"name": pod, "namespace": self.namespace}}, "Failed", message)
 
+    def _warn_once(self, found: Mapping[str, Any], reason: str, message: str) -> None:
+        """At once when the object has changed; the operator itself says it again, every minute."""
+        of = (found["metadata"]["uid"], found["metadata"]["generation"])
+        if of not in self._warned:
+            self._event(found, reason, message)
+            self._warned.add(of)
+
     def _event(self, about: Mapping[str, Any], reason: str, message: str) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._call("POST", f"/api/v1/namespaces/{self.namespace}/events", {
@@ -379,9 +429,11 @@ class PlayedOperator:
         return list(self._call("GET", path)["items"])
 
     def _write(self, kind: Kind, found: Mapping[str, Any], status: Mapping[str, Any]) -> None:
-        path = f"{kind.prefix}/namespaces/{self.namespace}/{kind.plural}/{found['metadata']['name']}/status"
         content = {"apiVersion": kind.api_version, "kind": kind.name, **found, "status": status}
-        self._call("PUT", path, content)
+        self._call("PUT", f"{self._path(kind, found)}/status", content)
+
+    def _path(self, kind: Kind, found: Mapping[str, Any]) -> str:
+        return f"{kind.prefix}/namespaces/{self.namespace}/{kind.plural}/{found['metadata']['name']}"
 
     def _call(self, method: str, path: str, content: Mapping[str, Any] | None = None) -> Any:
         headers = {**self.client.default_headers, "Accept": "application/json"}
@@ -402,6 +454,10 @@ def _rewrite(reconciliation: dict[str, Any], spec: Mapping[str, Any]) -> None:
     meta = {"apiVersion": FLINK_DEPLOYMENT.api_version, "firstDeployment": False}
     reconciliation["lastReconciledSpec"] = json.dumps({"spec": spec, "resource_metadata": meta})
     reconciliation["reconciliationTimestamp"] = int(time.time() * 1_000)
+
+
+def _mark_stable(status: dict[str, Any]) -> None:
+    status["reconciliationStatus"]["lastStableSpec"] = status["reconciliationStatus"]["lastReconciledSpec"]
 
 
 def _change(recorded: Mapping[str, Any], spec: Mapping[str, Any]) -> str | None:

@@ -9,6 +9,7 @@ import pytest
 from ta_pipeline.errors import DeployError, KubernetesError, KubernetesNoAnswerError
 from ta_pipeline.kubernetes.runtime import KubernetesRuntime, Waits
 from tests.k8s.conftest import Namespace, Runtimes
+from tests.k8s.job_controller import wait_until
 from tests.k8s.jobmanager import PlayedJobManager
 from tests.k8s.operator import TICK_SECONDS, PlayedOperator
 
@@ -88,7 +89,11 @@ def test_a_stop_whose_savepoint_fails_leaves_the_job_running(
 ) -> None:
     runtime.deploy(job_id=FIRST)
     operator.script.savepoint = "fails"
-    with pytest.raises(KubernetesError, match="Could not stop with savepoint; caused by No space left on device"):
+    with pytest.raises(
+        KubernetesError,
+        match=r"Could not stop with savepoint; caused by No space left on device; around it, of the last hour: "
+        r"\d\d:\d\d:\d\d FlinkDeployment torghut-ta: Error: Could not stop with savepoint: No space left on device",
+    ):
         runtime.stop()
     assert wanted(namespace) == "running"
     assert job_manager.jobs[FIRST].state == "RUNNING"
@@ -96,11 +101,14 @@ def test_a_stop_whose_savepoint_fails_leaves_the_job_running(
 
 
 def test_a_stop_that_became_one_with_the_last_state_is_not_taken_for_a_savepoint(
-    runtime: KubernetesRuntime, operator: PlayedOperator
+    runtime: KubernetesRuntime, operator: PlayedOperator, namespace: Namespace
 ) -> None:
     runtime.deploy(job_id=FIRST)
     operator.script.savepoint = "last-state"
-    with pytest.raises(KubernetesError, match=r"without a savepoint \(upgradeMode last-state\)"):
+    namespace.warn("torghut-ta-taskmanager-1-1", "Evicted", "The node was low on resource: memory")
+    with pytest.raises(
+        KubernetesError, match=r"without a savepoint \(upgradeMode last-state\).*Evicted: The node was low"
+    ):
         runtime.stop()
     assert runtime.status() == []
 
@@ -118,18 +126,50 @@ def test_an_operator_that_is_not_there_is_named_and_starts_nothing_when_it_comes
     assert job_manager.jobs == {}
 
 
+def test_what_a_job_cannot_be_suspended_for_is_told_with_pods_and_events_and_without_secrets(
+    runtime_of: Runtimes, idle_operator: PlayedOperator, namespace: Namespace
+) -> None:
+    runtime = runtime_of(SHORT, s3_secret_key="very-secret")  # noqa: S106 - what must not be told
+    with idle_operator.running():
+        runtime.deploy(job_id=FIRST, timeout_seconds=20)
+    namespace.warn("torghut-ta-taskmanager-1-1", "Failed", "status 403 with key very-secret")
+    for ask in (lambda: runtime.suspend("last-state"), runtime.cancel):
+        with pytest.raises(KubernetesError, match=r"does it run.*Failed: status 403 with key") as caught:
+            ask()
+        assert "very-secret" not in str(caught.value)
+
+
 def test_an_operator_that_has_gone_is_named_and_the_job_is_not_stopped_later(
     runtime_of: Runtimes, idle_operator: PlayedOperator, namespace: Namespace, job_manager: PlayedJobManager
 ) -> None:
     runtime = runtime_of(SHORT)
+    told: list[str] = []
     with idle_operator.running():
         runtime.deploy(job_id=FIRST, timeout_seconds=20)
     with pytest.raises(KubernetesError, match=r"has not carried out generation \d+ .* does it run"):
-        runtime.stop()
+        runtime.stop(report=told.append)
+    assert any("does it run?" in text for text in told), "whoever waits knows what for"
     assert wanted(namespace) == "running"
     with idle_operator.running():
         runtime.await_checkpoint(FIRST)
     assert job_manager.jobs[FIRST].state == "RUNNING"
+
+
+def test_an_old_error_of_an_operator_that_is_away_does_not_cost_the_state(
+    runtime_of: Runtimes, idle_operator: PlayedOperator, namespace: Namespace, job_manager: PlayedJobManager
+) -> None:
+    runtime, message = runtime_of(SHORT), "HA metadata is not available. Manual restore required."
+    with idle_operator.running():
+        runtime.deploy(job_id=FIRST, timeout_seconds=20)
+    idle_operator.leave(message)
+    with pytest.raises(KubernetesError, match=r"has not carried out generation \d+ .* does it run.*Manual restore"):
+        runtime.cancel()
+    job = namespace.deployment()["spec"]["job"]
+    assert (job["state"], job["upgradeMode"]) == ("suspended", "last-state")
+    with idle_operator.running():
+        runtime_of().cancel()
+        runtime_of().resume()
+    assert job_manager.jobs[FIRST].restored_from == "KUBERNETES_OPERATOR_LAST_STATE"
 
 
 def test_a_status_of_the_version_before_is_not_taken_for_the_new_one(
@@ -177,6 +217,7 @@ def test_a_deployment_that_is_deleted_meanwhile_is_not_made_anew_of_the_little_t
     runtime.deploy(job_id=FIRST)
     found = namespace.deployment()
     namespace.admin.call("DELETE", f"{namespace.path('flinkdeployments')}/torghut-ta")
+    wait_until(lambda: runtime.newest_job_id() is None, 20)
     content = {
         "apiVersion": found["apiVersion"], "kind": found["kind"], "spec": {"job": {"state": "suspended"}},
         "metadata": {"name": "torghut-ta", "namespace": namespace.name, "uid": found["metadata"]["uid"]},

@@ -100,6 +100,27 @@ def test_a_rollback_replaces_what_runs_from_a_savepoint(
     assert namespace.deployment()["spec"]["image"] == "registry.invalid/ta:1"
 
 
+@pytest.mark.parametrize("before", ["suspended", "running"])
+def test_stable_is_no_answer_while_the_job_manager_of_a_redeployment_is_still_coming_up(
+    runtime_of: Runtimes, operator: PlayedOperator, job_manager: PlayedJobManager, namespace: Namespace, before: str
+) -> None:
+    """The operator marks what it redeploys from a savepoint as stable at once."""
+    runtime_of().deploy(job_id=FIRST)
+    path = runtime_of().stop() if before == "suspended" else SAVEPOINT
+    job_manager.comes_up = False
+    new = runtime_of(Waits(deploy=2.0, poll=0.1), image="registry.invalid/ta:2")
+    new.start(path, SECOND)
+    operator.await_seen("STABLE", "DEPLOYING")
+    with pytest.raises(KubernetesError, match="after 2 s: the JobManager is DEPLOYING"):
+        new.await_checkpoint(SECOND)
+    assert namespace.deployment()["status"]["lifecycleState"] == "STABLE"
+    assert [one.state for one in new.status()] == ["RECONCILING"]
+    job_manager.comes_up = True
+    new.await_checkpoint(SECOND, timeout_seconds=20)
+    assert [(one.job_id, one.state) for one in new.status()] == [(SECOND, "RUNNING")]
+    assert job_manager.jobs[SECOND].restored_from == path
+
+
 def test_suspended_with_its_last_state_a_job_goes_on_as_the_same_one(
     runtime: KubernetesRuntime, job_manager: PlayedJobManager
 ) -> None:

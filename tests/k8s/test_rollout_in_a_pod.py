@@ -29,11 +29,10 @@ from ta_pipeline.rollout.journal import Journal, Rollout
 from ta_pipeline.rollout.service import Rollouts
 from ta_pipeline.rollout.stored_log import StoredLog, StoredTail
 from ta_pipeline.rollout.tools import version_of
-from ta_pipeline.s3 import s3_client, write_object
 from ta_pipeline.settings import Settings, load_settings
 from tests.k8s.conftest import IMAGE, Namespace
 from tests.k8s.job_controller import PlayedJobController, wait_until
-from tests.k8s.jobmanager import PlayedJobManager
+from tests.k8s.jobmanager import PlayedJobManager, StoringJobManager
 from tests.k8s.operator import PlayedOperator
 
 JOB_ID = "1" * 32
@@ -41,23 +40,9 @@ pytestmark = pytest.mark.timeout(300, func_only=True)
 (TEMPLATE,) = (one for one in render("dagster") if one["kind"] == "PodTemplate")
 
 
-class StoringJobManager(PlayedJobManager):
-    """Whose savepoints are in S3, as far as anybody looks who only wants to know that they are there."""
-
-    def __init__(self, store: Settings) -> None:
-        super().__init__()
-        self._store = store
-
-    def savepoint(self, job_id: str, directory: str) -> str:
-        """Taken at once."""
-        path = super().savepoint(job_id, directory)
-        write_object(s3_client(self._store), f"{path}/_metadata", b"of a savepoint")
-        return path
-
-
 @pytest.fixture
 def job_manager(store: Settings) -> Iterator[PlayedJobManager]:
-    played = StoringJobManager(store)
+    played = StoringJobManager(store=store)
     with played.answering():
         yield played
 

@@ -66,11 +66,15 @@ def test_a_snapshot_that_fails_says_why(runtime: KubernetesRuntime, operator: Pl
 
 
 @pytest.mark.usefixtures("without_snapshots")
-def test_a_nonce_that_comes_to_nothing_is_an_error(runtime: KubernetesRuntime, operator: PlayedOperator) -> None:
+def test_a_nonce_that_comes_to_nothing_is_an_error(
+    runtime: KubernetesRuntime, operator: PlayedOperator, namespace: Namespace
+) -> None:
     runtime.deploy(job_id=FIRST)
     operator.script.savepoint = "fails"
-    with pytest.raises(KubernetesError, match="was given up"):
+    namespace.warn("torghut-ta-taskmanager-1-1", "Evicted", "The node was low on resource: memory")
+    with pytest.raises(KubernetesError, match=r"(was given up|failed).*around it.*Evicted: The node was") as caught:
         runtime.savepoint()
+    assert "FlinkDeployment torghut-ta: SavepointError: Savepoint failed for savepointTriggerNonce" in str(caught.value)
 
 
 def test_of_an_operator_that_is_away_no_savepoint_is_told(

@@ -16,8 +16,11 @@ from orchestration.definitions import defs
 from orchestration.defs.deployment.assets import RolloutConfig
 from orchestration.defs.deployment.jobs import RollbackConfig
 from ta_pipeline.cli import app
+from ta_pipeline.kubernetes.agent_job import next_name
 from ta_pipeline.kubernetes.manifests import render
 from ta_pipeline.local.settings import REPOSITORY
+from ta_pipeline.rollout.stored_log import uri_of
+from ta_pipeline.settings import load_settings
 
 PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
 RUNBOOKS = REPOSITORY / "docs" / "runbooks.md"
@@ -117,3 +120,14 @@ def test_make_help_lists_every_target_that_says_what_it_does() -> None:
 def test_no_page_says_a_thing_twice(page: Path) -> None:
     opened = [text[:40] for text in page.read_text(encoding="utf-8").split("\n\n") if re.match(r"[A-Z]", text)]
     assert [start for start in opened if len(start) == 40 and opened.count(start) > 1] == []
+
+
+def test_the_log_of_a_rollout_is_where_the_runbooks_say() -> None:
+    page, settings = RUNBOOKS.read_text(encoding="utf-8"), load_settings()
+    (template,) = (one["template"] for one in render("dagster") if one["kind"] == "PodTemplate")
+    places = {
+        f"job/{next_name([], 'ID')}",
+        f"app.kubernetes.io/component={template['metadata']['labels']['app.kubernetes.io/component']} ",
+        f"<TA_REVISION_DIR>{uri_of(settings, 'ID').removeprefix(settings.revision_dir.rstrip('/'))}",
+    }
+    assert {place for place in places if place not in page} == set()

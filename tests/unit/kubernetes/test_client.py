@@ -171,15 +171,46 @@ def test_what_is_not_valid_is_told_by_its_fields() -> None:
         told(422, content, CALLS["apply"])
 
 
-def test_a_crd_that_is_not_installed_is_told_from_one_that_cannot_be_asked_for() -> None:
-    served = {"kind": "APIResourceList", "resources": [{"name": "flinkdeployments"}, {"name": "flinkstatesnapshots"}]}
-    older = {
-        "kind": "APIResourceList",
-        "resources": [{"name": "flinkdeployments"}, {"name": "flinkdeployments/status"}],
-    }
-    assert told(200, served, CALLS["serves"]) is True
-    assert told(200, older, CALLS["serves"]) is False
-    assert told(404, b"404 page not found\n", CALLS["serves"]) is False
+def discovery(groups: object, resources: object) -> Callable[[], bytes]:
+    """Answers to `/apis`, then to the group's version; each a status and a content."""
+    answers = iter([groups, resources])
+    return lambda: answer(*next(answers))  # type: ignore[misc]
+
+
+def group_list(*versions: str) -> tuple[int, object]:
+    groups = [{"name": one.partition("/")[0], "versions": [{"groupVersion": one}]} for one in versions]
+    return 200, {"kind": "APIGroupList", "groups": groups}
+
+
+def resource_list(*names: str) -> tuple[int, object]:
+    return 200, {"kind": "APIResourceList", "resources": [{"name": one} for one in names]}
+
+
+FLINK = FLINK_STATE_SNAPSHOT.api_version
+PAGE = b"<html><body>404: no such site</body></html>"
+
+
+@pytest.mark.parametrize(("groups", "resources", "expected"), [
+    (group_list("apps/v1", FLINK), resource_list("flinkdeployments", "flinkstatesnapshots"), True),
+    (group_list("apps/v1", FLINK), resource_list("flinkdeployments", "flinkdeployments/status"), False),
+    (group_list("apps/v1"), None, False),
+])  # fmt: skip
+def test_whether_a_crd_is_installed_is_what_discovery_lists(groups: object, resources: object, expected: bool) -> None:
+    with answering(discovery(groups, resources)) as where:
+        assert api_at(where).serves(FLINK_STATE_SNAPSHOT) is expected
+
+
+@pytest.mark.parametrize(("groups", "resources"), [
+    ((404, PAGE), None),
+    ((200, PAGE), None),
+    ((404, refusal("NotFound", "the server could not find the requested resource")), None),
+    ((200, {"kind": "Status"}), None),
+    (group_list(FLINK), (404, PAGE)),
+    (group_list(FLINK), (200, PAGE)),
+])  # fmt: skip
+def test_an_answer_that_is_not_discoverys_does_not_say_that_a_crd_is_missing(groups: object, resources: object) -> None:
+    with answering(discovery(groups, resources)) as where, pytest.raises(KubernetesError, match=r"/apis"):
+        api_at(where).serves(FLINK_STATE_SNAPSHOT)
 
 
 def test_an_answer_is_the_object() -> None:
