@@ -25,7 +25,6 @@ PYTHONS = ((3, 8), (3, 11))
 """The oldest and the newest Python that this PyFlink runs on."""
 USER = 9999
 PAUSE = "ta.local/pause:1"
-_PYFLINK = Path("lib", "site-packages", "pyflink")
 _OF_THE_DISTRIBUTION = ("bin", "conf", "lib", "opt", "plugins")
 _LEFT_OUT = (*_OF_THE_DISTRIBUTION, "examples", "licenses", "log")
 _LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -60,11 +59,11 @@ def base_system() -> list[Path]:
 
 def why_not() -> str:
     """Why there can be no image of the job; empty: there can."""
-    if not (PYTHONS[0] <= _version(_python()) <= PYTHONS[1]):
-        return (
-            f"{_python()} is Python {_version(_python())}: set OPERATOR_PYTHON to one from {PYTHONS[0]} to {PYTHONS[1]}"
-        )
-    return ""
+    found = _version(_python())
+    if PYTHONS[0] <= found <= PYTHONS[1]:
+        return ""
+    oldest, newest, this = (".".join(map(str, one)) for one in (*PYTHONS, found))
+    return f"PyFlink {FLINK_VERSION} runs on Python {oldest} to {newest}, {_python()} is {this}: set OPERATOR_PYTHON"
 
 
 def job_archive(directory: Path, jars: Path, program: Path, names: Sequence[str]) -> Path:
