@@ -14,7 +14,7 @@ FLINK_IMAGE ?= flink:2.2.1-scala_2.12-java17
 # Of /opt/venv, where the image's files are put together without Docker; the image itself has 3.12.
 IMAGE_PYTHON ?= $(CURDIR)/$(BIN)/python
 
-.PHONY: help setup demo ui test test-kills test-faults test-k8s test-image check lint audit bench image image-tree up down clean
+.PHONY: help setup demo ui test test-kills test-faults test-k8s test-k8s-operator test-image check lint audit bench image image-tree up down clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -50,6 +50,9 @@ test-faults: setup  ## Thirty faults while a market runs, and what else takes lo
 
 test-k8s: setup  ## The kubernetes runtime against a real etcd and API server; built once, which needs Go and minutes.
 	$(BIN)/pytest -n 0 -m k8s tests/k8s
+
+test-k8s-operator: setup  ## The real operator on a cluster of one node that this makes; needs root, Go, Debian's packages. OPERATOR_JARS, OPERATOR_PYTHON.
+	$(BIN)/pytest -n 0 -m operator tests/k8s_operator
 
 test-image: setup  ## JobManager and TaskManager from the image's file tree run the job; IMAGE_PYTHON.
 	IMAGE_PYTHON=$(IMAGE_PYTHON) $(BIN)/pytest -n 0 -m image tests/k8s

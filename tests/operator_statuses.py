@@ -28,11 +28,14 @@ def found(
     lifecycle: str = "STABLE",
     job_manager: str = "READY",
     error: str | None = None,
+    recorded: int | None = None,
     **job: Any,
 ) -> dict[str, Any]:
     """A job that runs, but for what is said."""
     record = {"spec": {"job": {"state": "running", "upgradeMode": "savepoint", **(carried_out or {})}},
               "resource_metadata": {"apiVersion": "flink.apache.org/v1beta1", "firstDeployment": False}}  # fmt: skip
+    if recorded is not None:
+        record["resource_metadata"]["metadata"] = {"generation": recorded}
     status: dict[str, Any] = {
         "jobStatus": {"jobId": JOB_ID, "state": "RUNNING", "startTime": "1760000000000", **job},
         "lifecycleState": lifecycle,

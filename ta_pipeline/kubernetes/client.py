@@ -10,6 +10,7 @@ What a status means (API concepts of Kubernetes' documentation):
     401, 403              ForbiddenError, when it lasts: nothing is known of the object
     409 of an apply       OwnedError: another manager owns a field
     422                   KubernetesError: the object is not valid
+    500 of an apply       KubernetesError, when it says that the object does not fit the CRD; a 400 of everything else
     408, 429, 5xx         KubernetesNoAnswerError: ask again
     no connection         KubernetesNoAnswerError
 
@@ -43,6 +44,7 @@ _REFUSED = frozenset({_UNAUTHORIZED, _FORBIDDEN})
 _PASSING = frozenset({408, 429})
 _FAILED = 500
 _FIELD_CONFLICT = "FieldManagerConflict"
+_DOES_NOT_FIT = "failed to create typed patch object"
 _IN_POD = "KUBERNETES_SERVICE_HOST"
 
 
@@ -246,6 +248,11 @@ class KubernetesApi:
     def _refuse(self, answer: _Answer, call: str, what: str) -> NoReturn:
         said = _content(answer)
         text = str(said.get("message") or answer.body[:300].decode(errors="replace") or "it gives no reason")
+        if answer.status == _FAILED and text.startswith(_DOES_NOT_FIT):
+            raise KubernetesError(
+                f"{what}: the CRD on the cluster does not take it: {text}; install the CRDs of an operator that runs "
+                "this job (docs/kubernetes.md lists them)"
+            )
         if answer.status in _PASSING or answer.status >= _FAILED:
             raise KubernetesNoAnswerError(
                 f"{what} is not known: the API server at {self.url} answers {call} with {answer.status}: {text}"

@@ -127,8 +127,10 @@ class KubernetesRuntime:
             KubernetesNoAnswerError: it does not answer.
         """
         found = self._resource.found()
+        # As it will be asked: where something is replaced, from a state; which one makes no difference to the question.
+        state = None if found is None else self._settings.savepoint_dir
         try:
-            self._resource.apply(self._to_run(uuid.uuid4().hex, None, found), dry_run=True)
+            self._resource.apply(self._to_run(uuid.uuid4().hex, state, found), dry_run=True)
         except NoAnswerError:
             raise
         except OwnedError as error:

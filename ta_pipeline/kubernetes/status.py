@@ -9,6 +9,7 @@ fields tell the state together, and each has a trap of its own:
     reconciliationStatus        what was carried out, as JSON in a string: its state is UPGRADING in between
 
 A status is of the generation in `observedGeneration`; of an older one it is no answer to what was asked for since.
+Before 1.8 the generation is in the record of what was carried out.
 """
 
 from __future__ import annotations
@@ -165,14 +166,15 @@ def parse_deployment(found: Mapping[str, Any]) -> OperatorView:
     metadata, spec, status = found["metadata"], found.get("spec", {}), found.get("status") or {}
     job, said = spec.get("job") or {}, status.get("jobStatus") or {}
     reconciliation = status.get("reconciliationStatus") or {}
-    carried_out = _carried_out(metadata["name"], reconciliation.get("lastReconciledSpec"))
+    record = _record(metadata["name"], reconciliation.get("lastReconciledSpec"))
+    carried_out = _carried_out(record)
     savepoints = said.get("savepointInfo") or {}
     last = savepoints.get("lastSavepoint") or {}
     return OperatorView(
         name=metadata["name"],
         uid=metadata.get("uid", ""),
         generation=int(metadata.get("generation", 0)),
-        observed=status.get("observedGeneration"),
+        observed=status.get("observedGeneration", _generation(record)),
         wanted=job.get("state") or RUNNING,
         wanted_mode=job.get("upgradeMode") or "stateless",
         wanted_job_id=(spec.get("flinkConfiguration") or {}).get(JOB_ID_KEY),
@@ -310,14 +312,25 @@ def _exception_text(exception: Mapping[str, Any]) -> str:
     return message or kind
 
 
-def _carried_out(name: str, record: str | None) -> dict[str, Any]:
-    """The job's part of the spec that was carried out last; empty before the first."""
+def _record(name: str, record: str | None) -> dict[str, Any]:
+    """What the operator wrote down when it last carried something out; empty before the first."""
     if not record:
         return {}
     try:
-        spec = json.loads(record)
+        found = json.loads(record)
     except ValueError:
         raise KubernetesError(f"the operator's record in FlinkDeployment {name} is no JSON: {record[:200]}") from None
+    return dict(found)
+
+
+def _carried_out(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The job's part of the spec that was carried out last; empty before the first."""
     # Older operators write the spec itself, newer ones wrap it.
-    found = spec.get("spec", spec).get("job")
+    found = record.get("spec", record).get("job")
     return dict(found) if found else {}
+
+
+def _generation(record: Mapping[str, Any]) -> int | None:
+    """The generation that was carried out: before 1.8 the status itself has none. None: the record has none either."""
+    found = (record.get("resource_metadata") or {}).get("metadata", {}).get("generation")
+    return None if found is None else int(found)

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,17 +44,26 @@ class Program:
     variables: dict[str, str] = field(default_factory=dict)
 
 
+def _of_kubernetes(name: str) -> Program:
+    version = {"gitVersion": KUBERNETES, "gitMajor": "1", "gitMinor": KUBERNETES.split(".")[1]}
+    return Program(
+        name, f"k8s.io/kubernetes/cmd/{name}", "k8s.io/kubernetes", KUBERNETES,
+        {f"k8s.io/component-base/version.{key}": value for key, value in version.items()},
+    )  # fmt: skip
+
+
 PROGRAMS = (
     Program("etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3", ETCD),
-    Program(
-        "kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes", KUBERNETES,
-        {f"k8s.io/component-base/version.{name}": value for name, value in
-         (("gitVersion", KUBERNETES), ("gitMajor", "1"), ("gitMinor", KUBERNETES.split(".")[1]))},
-    ),
-)  # fmt: skip
+    _of_kubernetes("kube-apiserver"),
+)
+"""An API server with its store."""
+NODE_PROGRAMS = tuple(
+    _of_kubernetes(name) for name in ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
+)
+"""What else makes a cluster of one node."""
 
 
-def ensure_binaries() -> dict[str, Path]:
+def ensure_binaries(programs: Sequence[Program] = PROGRAMS) -> dict[str, Path]:
     """The programs by name; those that are not there in their version are built, which takes minutes.
 
     Raises:
@@ -64,7 +74,7 @@ def ensure_binaries() -> dict[str, Path]:
     found: dict[str, Path] = {}
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for program in PROGRAMS:
+        for program in programs:
             target = folder / f"{program.name}-{program.version}"
             if not target.exists():
                 _build(program, target)

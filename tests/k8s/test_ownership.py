@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from ta_pipeline.kubernetes.client import FLINK_DEPLOYMENT
 from ta_pipeline.kubernetes.deployment import to_run
 from ta_pipeline.kubernetes.runtime import KubernetesRuntime
 from tests.k8s.conftest import Namespace, Runtimes, declared, settings_of
+from tests.k8s.crds import of_a_newer_operator
 from tests.k8s.jobmanager import PlayedJobManager
 from tests.k8s.operator import PlayedOperator
 from tests.kubernetes_schemas import crd_of
@@ -95,19 +99,46 @@ def test_an_operator_that_does_not_know_flink_2_2_is_told_before_anything_is_don
     runtime: KubernetesRuntime, namespace: Namespace
 ) -> None:
     """The CRD as the newest jar on Maven Central has it: the one known difference."""
-    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{FLINK_DEPLOYMENT.plural}.flink.apache.org"
-    ours = namespace.admin.call("GET", path)
-    older = {**ours, "spec": {**ours["spec"], "versions": crd_of(FLINK_DEPLOYMENT.name)["spec"]["versions"]}}
-    namespace.admin.call("PUT", path, older)
-    try:
+    with other_crd(namespace, crd_of(FLINK_DEPLOYMENT.name)["spec"]["versions"]):
         obstacle = eventually(runtime)
         assert 'spec.flinkVersion: Unsupported value: "v2_2"' in obstacle
         with pytest.raises(KubernetesError, match="v2_2"):
             runtime.prepare()
+    until_taken(runtime)
+
+
+@pytest.mark.usefixtures("operator")
+def test_an_operator_whose_crd_does_not_know_a_field_is_told_before_anything_is_done(
+    runtime_of: Runtimes, namespace: Namespace
+) -> None:
+    """Operator 1.7 has no savepointRedeployNonce: the API server answers an apply with 500, and means it."""
+    runtime, savepoint = runtime_of(), "s3a://flink-checkpoints/savepoint-111111-aaaaaaaaaaaa"
+    runtime.deploy()
+    before = namespace.deployment()["metadata"]["generation"]
+    older = copy.deepcopy(of_a_newer_operator()["spec"]["versions"])
+    spec = older[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    del spec["job"]["properties"]["savepointRedeployNonce"]
+    with other_crd(namespace, older):
+        obstacle = eventually(runtime)
+        assert "the CRD on the cluster does not take it" in obstacle
+        assert ".spec.job.savepointRedeployNonce: field not declared in schema" in obstacle
+        with pytest.raises(KubernetesError, match="savepointRedeployNonce"):
+            runtime.rollback(savepoint)
+        assert namespace.deployment()["metadata"]["generation"] == before
+    assert [one.state for one in runtime.status()] == ["RUNNING"]
+
+
+@contextlib.contextmanager
+def other_crd(namespace: Namespace, versions: list[dict[str, Any]]) -> Iterator[None]:
+    """The CRD of FlinkDeployments with other versions, for as long as this lasts."""
+    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{FLINK_DEPLOYMENT.plural}.flink.apache.org"
+    ours = namespace.admin.call("GET", path)
+    namespace.admin.call("PUT", path, {**ours, "spec": {**ours["spec"], "versions": versions}})
+    try:
+        yield
     finally:
         current = namespace.admin.call("GET", path)
         namespace.admin.call("PUT", path, {**current, "spec": ours["spec"]})
-        until_taken(runtime)
 
 
 def eventually(runtime: KubernetesRuntime) -> str:

@@ -72,6 +72,15 @@ def test_a_status_of_an_older_generation_is_no_answer() -> None:
     assert "its status is of 3" in text
 
 
+def test_of_an_operator_before_1_8_the_generation_is_in_its_record() -> None:
+    assert deployment(observed=None, recorded=3).is_current
+    behind = deployment(observed=None, recorded=3, generation=4)
+    assert not behind.is_current
+    assert "its status is of 3" in str(deployment_progress(behind, JOB_ID))
+    assert not deployment(observed=3, recorded=4, generation=4).is_current, "where the status has one, that is the one"
+    assert not deployment(observed=None).is_current
+
+
 @pytest.mark.parametrize("lifecycle", ["FAILED", "SUSPENDED", "ROLLED_BACK", "UPGRADING"])
 def test_what_an_older_generation_came_to_says_nothing_of_the_newest(lifecycle: str) -> None:
     view = deployment(generation=4, job_id=OTHER_ID, lifecycle=lifecycle, job_manager="ERROR", state="FAILED")
