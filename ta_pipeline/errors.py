@@ -122,6 +122,10 @@ class KubernetesError(FlinkError):
     """The API server refused a request, or the Flink operator reports a failure; the message names the object."""
 
 
+class PodsBrokenError(KubernetesError):
+    """The operator says that a pod of the job does not come up; it may yet, and then the operator says so."""
+
+
 class KubernetesNoAnswerError(KubernetesError, FlinkNoAnswerError):
     """The API server did not answer, is not ready or is too busy; or the operator has not done its work yet."""
 

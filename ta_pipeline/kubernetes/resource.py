@@ -90,6 +90,11 @@ class FlinkResource:
                 told = text
             time.sleep(self._poll_seconds)
 
+    def broken(self) -> list[str]:
+        """What keeps those of its pods from running that nobody is taking down."""
+        found = self.api.find(POD, labels=f"app={self.name}")
+        return pod_problems(pod for pod in found if "deletionTimestamp" not in pod["metadata"])
+
     def problems(self) -> list[str]:
         """What keeps its pods from running; that they cannot be read is said, too."""
         try:

@@ -31,6 +31,7 @@ from ta_pipeline.errors import (
     KubernetesNoAnswerError,
     NoAnswerError,
     OwnedError,
+    PodsBrokenError,
 )
 from ta_pipeline.flink_rest import FlinkRest
 from ta_pipeline.job_refusals import explained
@@ -64,6 +65,8 @@ UNSEEN_SECONDS = 10.0
 """An operator that was about to start a job for the first time has written that down by then."""
 SEEN_SECONDS = 60.0
 """So often the operator looks at a job by default: one that runs it has seen RUNNING by then."""
+BROKEN_SECONDS = 90.0
+"""Of pods that are fine by now the operator has taken back what it said of them: it has looked again."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Waits:
     poll: float = POLL_SECONDS
     unseen: float = UNSEEN_SECONDS
     seen: float = SEEN_SECONDS
+    broken: float = BROKEN_SECONDS
 
 
 class KubernetesRuntime:
@@ -221,12 +225,20 @@ class KubernetesRuntime:
             KubernetesError: the operator, or a pod, says that it will not come; or it did not in time.
             FlinkError: the job has failed.
         """
-        known, checkpoint = time.monotonic(), self._watch.until_checkpoint(job_id)
+        known = sound = time.monotonic()
+        checkpoint = self._watch.until_checkpoint(job_id)
 
         def progress() -> str | None:
-            nonlocal known
+            nonlocal known, sound
             view = self._resource.existing()
-            if (text := deployment_progress(view, job_id)) is not None:
+            try:
+                text = deployment_progress(view, job_id)
+                sound = time.monotonic()
+            except PodsBrokenError as error:
+                if time.monotonic() - sound > self._waits.broken or self._resource.broken():
+                    raise
+                text = str(error)
+            if text is not None:
                 known = time.monotonic()
                 if view.is_refused and not view.is_current:
                     raise KubernetesError(f"the operator refuses generation {view.generation}: {view.error}")

@@ -4,7 +4,8 @@ Definition: the custom resource reference and the controller flow of the Flink K
 fields tell the state together, and each has a trap of its own:
 
     lifecycleState              the operator's summary: STABLE of an older generation says nothing of the newest
-    jobManagerDeploymentStatus  ERROR: a pod does not come up; the operator does no more until the object changes
+    jobManagerDeploymentStatus  ERROR: a pod does not come up; from 1.12 on told of a failed mount, too, which passes
+                                (Flink makes the ConfigMaps after the pod): READY follows when the operator looks again
     jobStatus.state             the job as Flink last told it; RECONCILING: it could not be asked
     reconciliationStatus        what was carried out, as JSON in a string: its state is UPGRADING in between
 
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ta_pipeline.errors import KubernetesError
+from ta_pipeline.errors import KubernetesError, PodsBrokenError
 from ta_pipeline.flink_answers import ENDED
 
 JOB_ID_KEY = "$internal.pipeline.job-id"
@@ -231,6 +232,7 @@ def deployment_progress(view: OperatorView, job_id: str | None = None) -> str | 
         job_id: that is waited for; None: whichever the spec asks for.
 
     Raises:
+        PodsBrokenError: a pod does not come up, as far as the operator has seen.
         KubernetesError: it will not come, and the message says why.
     """
     if view.is_deleting:
@@ -252,7 +254,9 @@ def deployment_progress(view: OperatorView, job_id: str | None = None) -> str | 
         # Whatever fails here the operator tries again.
         return f"the operator is at it: {view.reconciliation or view.lifecycle}{_why(view)}"
     if view.job_manager == _BROKEN or view.lifecycle == "FAILED" or view.state in ENDED:
-        raise KubernetesError(
+        has_ended = view.lifecycle == "FAILED" or view.state in ENDED
+        kind = KubernetesError if has_ended else PodsBrokenError
+        raise kind(
             f"{view.name} is {view.state if view.state in ENDED else view.lifecycle}, its JobManager is "
             f"{view.job_manager}{_why(view)}"
         )

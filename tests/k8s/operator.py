@@ -62,7 +62,8 @@ class Script:
     """What the operator hears from the cluster.
 
     Attributes:
-        pods: `start`: they come up; `image`: the image cannot be pulled; `crash`: the JobManager ends at once.
+        pods: `start`: they come up; `image`: the image cannot be pulled; `crash`: the JobManager ends at once; `mount`:
+            its ConfigMap is not there yet; then they come up.
         unpullable: the one image that cannot be pulled, whatever `pods` says; empty: none.
         crashing: the one image whose JobManager ends at once; empty: none.
         savepoint: `taken`, `fails`, or `last-state`: the job was not healthy, so the operator fell back.
@@ -283,7 +284,7 @@ class PlayedOperator:
         job["state"] = "RECONCILING"
         status["jobManagerDeploymentStatus"] = "DEPLOYING"
         restored = None if mode == "stateless" else job.get("upgradeSavepointPath") or _location(job)
-        if self._pods(spec) == "start":
+        if self._pods(spec) in {"start", "mount"}:
             self.flink.submit(job["jobId"], found, restored)
         self._record(found, status, "running", mode, "DEPLOYED")
         return True
@@ -295,9 +296,9 @@ class PlayedOperator:
     def _observe(self, name: str, pods: str, status: dict[str, Any], reconciliation: dict[str, Any]) -> bool:
         """What the cluster has come to."""
         manager, job = status.get("jobManagerDeploymentStatus"), status["jobStatus"]
-        if manager == "DEPLOYING":
-            if pods != "start":
-                return self._pods_fail(name, pods, status)
+        if manager == "DEPLOYING" and pods != "start":
+            return self._mount_fails(status) if pods == "mount" else self._pods_fail(name, pods, status)
+        if manager == "DEPLOYING" or (manager == "ERROR" and pods in {"start", "mount"}):
             if not self.flink.is_up(job["jobId"]):
                 return False
             status["jobManagerDeploymentStatus"] = "DEPLOYED_NOT_READY"
@@ -327,6 +328,16 @@ class PlayedOperator:
         status["error"] = _error(
             f"{_EXCEPTIONS}.DeploymentFailedException", f"[flink-main-container] {message}", reason=reason
         )
+        return True
+
+    def _mount_fails(self, status: dict[str, Any]) -> bool:
+        """By an event of the pod, as operators from 1.12 on tell it; the pod itself is being made."""
+        status["jobManagerDeploymentStatus"] = "ERROR"
+        status["jobStatus"]["state"] = "RECONCILING"
+        status["error"] = _error(
+            f"{_EXCEPTIONS}.DeploymentFailedException", 'MountVolume.SetUp failed for volume "flink-config-volume": '
+            'configmap "flink-config-torghut-ta" not found', reason="FailedMount",
+        )  # fmt: skip
         return True
 
     def _nonce(self, name: str, spec: Mapping[str, Any], status: dict[str, Any], recorded: dict[str, Any]) -> bool:

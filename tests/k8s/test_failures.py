@@ -58,6 +58,26 @@ def test_a_job_manager_in_a_crash_loop_is_told_with_its_last_words(
         runtime.deploy(job_id=FIRST)
 
 
+def test_a_mount_that_fails_until_its_config_map_is_there_is_waited_for(
+    runtime: KubernetesRuntime, operator: PlayedOperator
+) -> None:
+    operator.script.pods = "mount"
+    told: list[str] = []
+    assert runtime.deploy(job_id=FIRST, report=told.append).job_id == FIRST
+    assert ("DEPLOYED", "ERROR") in operator.seen
+    assert any('FailedMount: MountVolume.SetUp failed for volume "flink-config-volume"' in text for text in told), told
+    assert [one.state for one in runtime.status()] == ["RUNNING"]
+
+
+def test_pods_that_are_fine_and_stay_broken_for_the_operator_are_given_up_in_time(
+    runtime_of: Runtimes, operator: PlayedOperator, job_manager: PlayedJobManager
+) -> None:
+    operator.script.pods = "mount"
+    job_manager.submit = lambda *_: None  # type: ignore[method-assign]
+    with pytest.raises(DeployError, match="JobManager is ERROR; FailedMount"):
+        runtime_of(Waits(deploy=60.0, stop=2.0, poll=0.1, broken=1.0)).deploy(job_id=FIRST)
+
+
 def test_a_job_that_fails_is_told_by_its_exception_and_without_secrets(
     runtime_of: Runtimes, operator: PlayedOperator, job_manager: PlayedJobManager
 ) -> None:

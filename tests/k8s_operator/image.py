@@ -1,7 +1,7 @@
 """Images without a registry and without Docker: file trees, packed as archives that containerd imports.
 
 The job's is Flink 1.20 as it comes inside the apache-flink wheel, under /opt/flink, with PyFlink under /opt/venv. The
-base system is the machine's: the pods have its /usr as a volume that cannot be written to (`BASE_SYSTEM`).
+base system is the machine's: the pods have its /usr as a volume that cannot be written to (`base_system`).
 """
 
 from __future__ import annotations
