@@ -49,7 +49,7 @@ test-faults: setup  ## Thirty faults while a market runs, and what else takes lo
 	$(MOUNTS) $(BIN)/pytest -n 0 -m faults --ignore tests/faults
 
 test-k8s: setup  ## The kubernetes runtime against a real etcd and API server; built once, which needs Go and minutes.
-	$(BIN)/pytest -n 0 -m k8s tests/k8s
+	$(BIN)/pytest -n 0 -m "k8s and not image" tests/k8s
 
 test-k8s-operator: setup  ## The real operator on a cluster of one node that this makes; needs root, Go, Debian's packages. OPERATOR_JARS, OPERATOR_PYTHON.
 	$(BIN)/pytest -n 0 -m operator tests/k8s_operator
