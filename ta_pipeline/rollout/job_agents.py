@@ -22,8 +22,8 @@ from ta_pipeline.kubernetes.agent_job import (
 from ta_pipeline.kubernetes.client import EVENT, POD, KubernetesApi, is_in_pod
 from ta_pipeline.kubernetes.pods import pod_problems, recent_events
 from ta_pipeline.platform import Platform
-from ta_pipeline.rollout.agents import ProcessAgents
 from ta_pipeline.rollout.journal import Rollout
+from ta_pipeline.rollout.process_agents import ProcessAgents
 from ta_pipeline.rollout.stored_log import StoredTail, uri_of
 
 

@@ -23,9 +23,9 @@ from ta_pipeline.local.ports import free_port
 from ta_pipeline.local.settings import load_local_settings, variables
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import RevisionStore
-from ta_pipeline.rollout.agents import ProcessAgents
 from ta_pipeline.rollout.job_agents import JobAgents
 from ta_pipeline.rollout.journal import Journal, Rollout
+from ta_pipeline.rollout.process_agents import ProcessAgents
 from ta_pipeline.rollout.service import Rollouts
 from ta_pipeline.rollout.stored_log import StoredLog, StoredTail
 from ta_pipeline.rollout.tools import version_of
