@@ -75,7 +75,7 @@ bench: setup  ## Measure; the report goes to docs/benchmarks/.
 	$(BIN)/ta bench $(addprefix --day ,$(wildcard $(addprefix $(or $(TA_SHARED_DATA),../shared/data)/xxx_20180102_,trades.jsonl.gz quotes.jsonl.gz)))
 
 image:  ## Build the images for Kubernetes, linux/amd64; needs Docker with buildx. IMAGE, TAG, FLINK_IMAGE.
-	@docker buildx version >/dev/null 2>&1 || { echo 'Docker with buildx is needed for images: put `docker` on PATH'; exit 1; }
+	@docker buildx version >/dev/null 2>&1 || { echo 'Docker with its plugin buildx is needed for images; `docker buildx version` fails'; exit 1; }
 	docker buildx build --platform linux/amd64 --file k8s/image/Dockerfile --build-arg FLINK_IMAGE=$(FLINK_IMAGE) --target job --tag $(IMAGE):$(TAG) .
 	docker buildx build --platform linux/amd64 --file k8s/image/Dockerfile --build-arg FLINK_IMAGE=$(FLINK_IMAGE) --target platform --tag $(IMAGE)-platform:$(TAG) .
 
