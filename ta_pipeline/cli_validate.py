@@ -14,12 +14,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ta_pipeline.decode import epoch_ms
 from ta_pipeline.errors import RecordingError, SettingsError, TaError
 from ta_pipeline.local.stack import local_settings
 from ta_pipeline.recordings import read
-from ta_pipeline.replay.inputs import ALL, cut_day, day_bounds, recordings_of
+from ta_pipeline.replay.inputs import ALL, cut_day, day_bounds, day_of, recordings_of
 from ta_pipeline.replay.verdict import Comparison, FieldVerdict
-from ta_pipeline.sessions import NEW_YORK
 from ta_pipeline.settings import Settings, parse_overrides
 from ta_pipeline.terminal import fail, steps
 
@@ -71,7 +71,7 @@ def validate_command(
         with _scratch(out) as scratch, steps(console) as told:
             files, source = _messages(recordings, settings, day, symbol, scratch, topics=topics, told=told)
             emitted = _emitted(settings, day, symbol, told) if production else None
-            named = f"{day:%Y-%m-%d}" if day else _day_of(files)
+            named = f"{day:%Y-%m-%d}" if day else _day_of(files, settings)
             replay = validate(
                 files, scratch / "output", settings, day=named, symbol=symbol, source=source, job_only=of_job,
                 emitted=emitted, progress=told,
@@ -132,12 +132,12 @@ def _given(day: datetime | None, by: str) -> date:
     return day.date()
 
 
-def _day_of(files: list[Path]) -> str:
-    """New York's day of the first message."""
+def _day_of(files: list[Path], settings: Settings) -> str:
+    """The day that the first message belongs to."""
     time = next((record.time for record in read(files) if record.time), None)
     if time is None:
         raise RecordingError(f"{', '.join(map(str, files))}: no message has a time")
-    return datetime.fromisoformat(f"{time}Z").astimezone(NEW_YORK).date().isoformat()
+    return day_of(epoch_ms(f"{time}Z"), settings).isoformat()
 
 
 @contextmanager

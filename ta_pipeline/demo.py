@@ -32,7 +32,7 @@ from ta_pipeline.local.settings import REPOSITORY, LocalSettings
 from ta_pipeline.probe import probe
 from ta_pipeline.probe_report import ProbeReport
 from ta_pipeline.recordings import read, seconds_of
-from ta_pipeline.replay.inputs import ALL
+from ta_pipeline.replay.inputs import ALL, day_of
 from ta_pipeline.replay.record import RecordedVerdict, newest_verdict, record_verdict
 from ta_pipeline.revisions import Revision, RevisionStore
 from ta_pipeline.rollout.flow import Flow
@@ -111,6 +111,7 @@ class Demo:
         self._recordings = recordings
         self._market = market
         self._speed = speed
+        self._market_began = began
 
     def bootstrap(self) -> None:
         """From nothing to a running job."""
@@ -120,6 +121,7 @@ class Demo:
     def market(self) -> Iterator[Callable[[], None]]:
         """A market that goes on, with a reader that counts; ended by what is given, or with the block."""
         stop, quiet = threading.Event(), threading.Event()
+        self._market_began = time.time()
         with ThreadPoolExecutor() as pool:
             seen = pool.submit(probe, self._settings, _LONGEST_SECONDS, stop=quiet)
             sent = pool.submit(send, self._settings, self._messages(), stop=stop)
@@ -163,8 +165,9 @@ class Demo:
             self.proof.upgrade = after
 
     def replay(self) -> None:
-        """Today through the job once more, alone: equal to pandas, and to what was given out."""
-        today = datetime.now(UTC).astimezone(NEW_YORK).date()
+        """The market's day through the job once more, alone: equal to pandas, and to what was given out."""
+        # Of a market that went on into the next day, the longer part.
+        today = day_of(int((self._market_began + time.time()) / 2 * 1_000), self._settings)
         config = {"replay_validation": {"source": "topics", "production": True}}
         if Sessions("regular").regular_hours(today) is not None:
             self._dagster("validate_replay", config=config, partition=f"{today.isoformat()}|{ALL}")

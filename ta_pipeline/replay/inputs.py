@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from ta_pipeline.decode import epoch_ms
@@ -24,6 +24,13 @@ def day_bounds(day: date, settings: Settings) -> SessionBounds:
     bounds = Sessions(kind).session_bounds(day)
     assert bounds is not None  # noqa: S101 - these two kinds have a session every day
     return bounds
+
+
+def day_of(at_ms: int, settings: Settings) -> date:
+    """The day that a moment, epoch milliseconds, belongs to: before 04:00 in New York it is the day before's."""
+    near = datetime.fromtimestamp(at_ms / 1_000, UTC).date()
+    days = (near + timedelta(days=days) for days in (0, -1))
+    return next(day for day in days if day_bounds(day, settings).start_ms <= at_ms < day_bounds(day, settings).end_ms)
 
 
 def recordings_of(settings: Settings, day: date, symbol: str) -> list[Path]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ta_pipeline.decode import epoch_ms
 from ta_pipeline.errors import RecordingError
-from ta_pipeline.replay.inputs import ALL, cut_day, day_bounds, recorded_symbols, recordings_of
+from ta_pipeline.replay.inputs import ALL, cut_day, day_bounds, day_of, recorded_symbols, recordings_of
 from ta_pipeline.settings import Settings, load_settings
 from tests.messages import quote, trade, write_recording
 
@@ -56,6 +57,24 @@ def test_a_day_is_cut_out_of_longer_recordings_in_log_order(tmp_path: Path) -> N
     assert len(lines) == 4
     with pytest.raises(RecordingError, match="no message of that day"):
         cut_day([one], day_bounds(date(2018, 2, 2), load_settings()), tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("time", "session", "day"),
+    [
+        # New York has had midnight, and its trading day begins at four.
+        ("2026-11-26T08:05:00Z", "regular", "2026-11-25"),
+        ("2026-11-26T08:59:59.999Z", "extended", "2026-11-25"),
+        ("2026-11-26T09:00:00Z", "regular", "2026-11-26"),
+        ("2026-11-27T00:30:00Z", "regular", "2026-11-26"),
+        ("2026-07-02T07:59:59Z", "regular", "2026-07-01"),
+        ("2026-07-02T08:00:00Z", "regular", "2026-07-02"),
+        ("2026-11-26T08:05:00Z", "utc_day", "2026-11-26"),
+        ("2026-11-26T00:00:00Z", "utc_day", "2026-11-26"),
+    ],
+)
+def test_a_moment_belongs_to_the_day_whose_bounds_it_is_in(time: str, session: str, day: str) -> None:
+    assert day_of(epoch_ms(time), load_settings(session=session)).isoformat() == day
 
 
 def test_a_day_of_crypto_is_that_of_utc() -> None:
