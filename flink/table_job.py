@@ -20,7 +20,7 @@ from flink.environment import create_environment
 from flink.kafka import kafka_properties, with_clause
 from flink.sinks import Output, outputs
 from flink.uids import set_uids
-from ta_pipeline.job_options import of_the_table_job
+from ta_pipeline.job_options import of_the_table_job, table_job_name
 from ta_pipeline.settings import Settings, load_settings, parse_overrides
 
 DATABASE = "torghut"
@@ -142,7 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", action="append", default=[], metavar="TA_X=Y", help="override one setting")
     settings = load_settings(**parse_overrides(parser.parse_args().set))
-    build(settings).execute(of_the_table_job(settings).k8s_deployment)
+    build(settings).execute(table_job_name(settings))
 
 
 if __name__ == "__main__":

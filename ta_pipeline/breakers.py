@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ta_pipeline.figures import duration
 from ta_pipeline.flink_answers import TaskMetric, Vertex
 from ta_pipeline.flink_rest import FlinkRest
+from ta_pipeline.job_options import table_job_name
 from ta_pipeline.kubernetes.deployment import rest_url
 from ta_pipeline.settings import Settings
 
@@ -126,7 +127,7 @@ def waiting(settings: Settings, now_ms: int) -> str | None:
     Raises:
         FlinkError: nothing was heard.
     """
-    name = f"{settings.k8s_deployment}-table"
+    name = table_job_name(settings)
     rest = FlinkRest(rest_url(settings, name), TIMEOUT_SECONDS)
     jobs = [job for job in rest.jobs() if job.name == name and not job.is_ended]
     parked = [one for one in ask_breakers(rest, jobs[0].id) if not one.is_closed] if jobs else []

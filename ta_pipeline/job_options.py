@@ -80,6 +80,11 @@ def of_the_cluster(settings: Settings) -> dict[str, str]:
     return {name: value for name, value in options.items() if name.startswith(_FOR_THE_CLUSTER)}
 
 
+def table_job_name(settings: Settings) -> str:
+    """Of the job that fills ClickHouse, on its cluster."""
+    return f"{settings.k8s_deployment}-table"
+
+
 def of_the_table_job(settings: Settings) -> Settings:
     """The same settings as the table job has them: its name and its checkpoints are its own.
 
@@ -88,7 +93,7 @@ def of_the_table_job(settings: Settings) -> Settings:
     return settings.model_copy(
         update={
             "checkpoint_dir": f"{settings.checkpoint_dir}/table",
-            "k8s_deployment": f"{settings.k8s_deployment}-table",
+            "k8s_deployment": table_job_name(settings),
             "restart_strategy": "exponential-delay",
             "tolerable_failed_checkpoints": ANY_NUMBER,
         }

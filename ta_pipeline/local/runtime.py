@@ -15,6 +15,7 @@ from pathlib import Path
 from ta_pipeline.errors import DeployError, FlinkError, FlinkNoAnswerError, FlinkNotFoundError, StackError
 from ta_pipeline.flink_answers import JobSummary
 from ta_pipeline.flink_rest import FlinkRest
+from ta_pipeline.job_options import table_job_name
 from ta_pipeline.job_watch import JobWatch
 from ta_pipeline.local.releases import Release, activate, active, loaded, make_release, mark_loaded
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_settings
@@ -313,7 +314,7 @@ def table_runtime(
     settings: Settings, environment: Mapping[str, str], local: LocalSettings, code: Path = REPOSITORY
 ) -> LocalRuntime:
     """The runtime of the table job (flink/table_job.py), which runs beside the job when ClickHouse is configured."""
-    name = f"{settings.k8s_deployment}-table"
+    name = table_job_name(settings)
     return LocalRuntime(
         settings, environment, program="flink/table_job.py", name=name, local=local, code=code, may_wait=True
     )

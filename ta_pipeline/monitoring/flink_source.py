@@ -9,6 +9,7 @@ from ta_pipeline.breakers import METRICS, Breaker, breakers_of, last_errors
 from ta_pipeline.errors import FlinkError
 from ta_pipeline.flink_answers import Checkpoints, Failure, JobSummary, TaskMetric
 from ta_pipeline.flink_rest import FlinkRest
+from ta_pipeline.job_options import table_job_name
 from ta_pipeline.kubernetes.deployment import rest_url
 from ta_pipeline.settings import Settings
 
@@ -76,11 +77,6 @@ class FlinkStatus:
 def job_name(settings: Settings) -> str:
     """The job's name on the cluster."""
     return settings.k8s_deployment
-
-
-def table_job_name(settings: Settings) -> str:
-    """The table job's."""
-    return f"{settings.k8s_deployment}-table"
 
 
 def ask_flink(settings: Settings) -> FlinkStatus:

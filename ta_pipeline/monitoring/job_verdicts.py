@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ta_pipeline.monitoring.flink_source import FlinkStatus, JobFigures, job_name, table_job_name
+from ta_pipeline.job_options import table_job_name
+from ta_pipeline.monitoring.flink_source import FlinkStatus, JobFigures, job_name
 from ta_pipeline.monitoring.history import History
 from ta_pipeline.monitoring.reach_verdicts import TABLE_PATH_OFF
 from ta_pipeline.monitoring.snapshot import StatusSnapshot
