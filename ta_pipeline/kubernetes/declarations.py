@@ -17,11 +17,10 @@ import orjson
 
 from ta_pipeline.errors import S3Error
 from ta_pipeline.kubernetes.deployment import MAIN_CONTAINER, options_of_version
-from ta_pipeline.kubernetes.manifests import FLINK_DEPLOYMENT, flink_deployment, render
+from ta_pipeline.kubernetes.manifests import FLINK_DEPLOYMENT, flink_deployment, render, settings_maps
 from ta_pipeline.s3 import read_object, s3_client, write_object
 from ta_pipeline.settings import Settings
 
-_SETTING = "TA_"
 _MOST_DIFFERENCES = 12
 
 
@@ -30,7 +29,7 @@ class Declaration:
     """The FlinkDeployments of one overlay, without what a version brings along itself: image and settings.
 
     Attributes:
-        objects: the FlinkDeployments, the job's first.
+        objects: the FlinkDeployments, in the order of the overlay.
     """
 
     objects: tuple[Mapping[str, Any], ...]
@@ -43,11 +42,7 @@ class Declaration:
             ManifestError: there is no such overlay, or one of its files is wrong.
         """
         rendered = render(settings.k8s_overlay)
-        config = {
-            one["metadata"]["name"]
-            for one in rendered
-            if one["kind"] == "ConfigMap" and any(key.startswith(_SETTING) for key in one.get("data", {}))
-        }
+        config = {one["metadata"]["name"] for one in settings_maps(rendered)}
         found = [_without_version(one, settings, config) for one in rendered if one["kind"] == FLINK_DEPLOYMENT]
         return cls(tuple(found))
 

@@ -59,10 +59,15 @@ def settings_of(objects: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     Raises:
         ManifestError: there is no such ConfigMap, or there are several.
     """
-    found = [one["data"] for one in objects if one["kind"] == "ConfigMap" and any(map(_is_setting, one["data"]))]
+    found = settings_maps(objects)
     if len(found) != 1:
         raise ManifestError(f"one ConfigMap with settings was expected, there are {len(found)}")
-    return dict(found[0])
+    return dict(found[0]["data"])
+
+
+def settings_maps(objects: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The ConfigMaps that have `TA_*` settings in them."""
+    return [one for one in objects if one["kind"] == "ConfigMap" and any(map(_is_setting, one.get("data", {})))]
 
 
 def _is_setting(key: str) -> bool:
