@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
+_STAYS_SECONDS = 0.1
 _UDP_UNCONNECTED = "NONE"
 
 
@@ -52,12 +54,18 @@ class Seen:
 
 @contextmanager
 def watched(processes: Callable[[], Iterable[psutil.Process]], every_seconds: float = 0.3) -> Iterator[Seen]:
-    """Collect the listeners of `processes()` again and again while the block runs: of short-lived ones too."""
+    """Collect the listeners of `processes()` again and again while the block runs: of short-lived ones too.
+
+    What is gone a tenth of a second later is left out: Flink finds a free port for its gateway by listening on every
+    interface and closing at once, without ever accepting (`NetUtils.getAvailablePort`).
+    """
     seen, stop = Seen(), threading.Event()
 
     def look() -> None:
         while not stop.is_set():
-            seen.listeners |= listeners(list(processes()))
+            if new := listeners(list(processes())) - seen.listeners:
+                time.sleep(_STAYS_SECONDS)
+                seen.listeners |= new & listeners(list(processes()))
             stop.wait(every_seconds)
 
     thread = threading.Thread(target=look)
