@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -33,7 +34,7 @@ from tests.jobs import (
     simulated,
     without_ingest,
 )
-from tests.stack import Record, RunningStack
+from tests.stack import Record, RunningStack, wait_for
 
 SYMBOLS, SECONDS = 4, 40
 HORIZON = {"revision_horizon_ms": 5_000}
@@ -80,7 +81,11 @@ def production(stack: RunningStack, market: Market, request: pytest.FixtureReque
         clock_topic=f"ta.clock.{form}", **FAST, **HORIZON,
     )  # fmt: skip
     send(stack, settings, market.messages)
-    with running_clock(settings), running_job(stack, settings) as runtime:
+    with ExitStack() as running:
+        running.enter_context(running_clock(settings))
+        # As on the stack: a job whose clock has not ticked yet goes by the wall clock (docs/decisions/0005).
+        wait_for("the clock ticks", lambda: bool(stack.written(settings.clock_topic)), 60)
+        runtime = running.enter_context(running_job(stack, settings))
         bars = committed(stack, settings, settings.bars_topic, _count(len(market.right["bars"])))
         signals = committed(stack, settings, settings.signals_topic, _count(len(market.right["signals"])))
         yield Production(settings, runtime, bars, signals)
