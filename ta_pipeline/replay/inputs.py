@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ta_pipeline.decode import epoch_ms
@@ -20,17 +20,21 @@ _NAME = re.compile(r"(?P<symbol>.+)_(?P<day>\d{8})_[a-z0-9]+\.jsonl(\.gz)?")
 
 def day_bounds(day: date, settings: Settings) -> SessionBounds:
     """What belongs to a day: New York 04:00 to 04:00, or midnight to midnight UTC when `TA_SESSION` is utc_day."""
-    kind = "utc_day" if settings.session == "utc_day" else "extended"
-    bounds = Sessions(kind).session_bounds(day)
+    bounds = _days(settings).session_bounds(day)
     assert bounds is not None  # noqa: S101 - these two kinds have a session every day
     return bounds
 
 
 def day_of(at_ms: int, settings: Settings) -> date:
     """The day that a moment, epoch milliseconds, belongs to: before 04:00 in New York it is the day before's."""
-    near = datetime.fromtimestamp(at_ms / 1_000, UTC).date()
-    days = (near + timedelta(days=days) for days in (0, -1))
-    return next(day for day in days if day_bounds(day, settings).start_ms <= at_ms < day_bounds(day, settings).end_ms)
+    start_ms = _days(settings).session_of(at_ms)
+    assert start_ms is not None  # noqa: S101 - as above
+    # Four in New York is the same date in UTC.
+    return datetime.fromtimestamp(start_ms / 1_000, UTC).date()
+
+
+def _days(settings: Settings) -> Sessions:
+    return Sessions("utc_day" if settings.session == "utc_day" else "extended")
 
 
 def recordings_of(settings: Settings, day: date, symbol: str) -> list[Path]:
