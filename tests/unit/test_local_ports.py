@@ -3,12 +3,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from ta_pipeline.errors import PortTakenError
 from ta_pipeline.local.components import NotReadyError
-from ta_pipeline.local.ports import holder, is_free, require_free
+from ta_pipeline.local.ports import first_free, free_port, holder, is_free, ports_to_give, require_free
 from ta_pipeline.local.probes import answers, listens
 
 
@@ -20,8 +22,7 @@ def taken() -> Iterator[int]:
 
 @pytest.fixture
 def free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    return free_port()
 
 
 def test_a_port_is_free_as_soon_as_nobody_listens(free: int, taken: int) -> None:
@@ -59,6 +60,24 @@ def test_every_taken_port_is_in_the_error_with_the_variable_that_moves_it(taken:
 
 def test_free_ports_are_accepted(free: int) -> None:
     require_free({"kafka_port": free})
+
+
+def test_a_port_that_is_given_away_is_none_that_an_outgoing_connection_may_take(tmp_path: Path) -> None:
+    (tmp_path / "range").write_text("32768\t60999\n", encoding="ascii")
+    given = list(islice(ports_to_give(tmp_path / "range"), 4_000))
+    assert sorted(given) == list(range(28_768, 32_768))
+
+
+@pytest.mark.parametrize("told", ["1024\t65535\n", "", "all of them\n"])
+def test_the_system_chooses_where_it_has_nearly_all_ports_or_does_not_tell(told: str, tmp_path: Path) -> None:
+    (tmp_path / "range").write_text(told, encoding="ascii")
+    assert all(is_free(port) for port in islice(ports_to_give(tmp_path / "range"), 10))
+
+
+def test_a_port_that_is_held_is_passed_over_and_none_comes_twice(taken: int) -> None:
+    given = [free_port() for _ in range(10)]
+    assert len(set(given)) == len(given)
+    assert first_free(iter([taken, taken, given[0]])) == given[0]
 
 
 def test_nobody_there_is_not_ready(free: int, taken: int) -> None:
