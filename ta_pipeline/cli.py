@@ -13,6 +13,7 @@ from ta_pipeline import (
     cli_feed,
     cli_health,
     cli_job,
+    cli_logs,
     cli_manifests,
     cli_market,
     cli_recover,
@@ -33,6 +34,7 @@ app = typer.Typer(
 for group in (
     cli_demo,
     cli_stack,
+    cli_logs,
     cli_feed,
     cli_job,
     cli_rollout,
