@@ -23,6 +23,7 @@ from ta_pipeline import (
     cli_ui,
     cli_validate,
 )
+from ta_pipeline.terminal import log_as_asked
 
 app = typer.Typer(
     name="ta",
@@ -53,6 +54,7 @@ for group in (
 
 def main() -> None:
     """Entry point of the `ta` command."""
+    log_as_asked()
     try:
         app()
     except KeyboardInterrupt:

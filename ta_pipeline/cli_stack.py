@@ -14,11 +14,11 @@ from rich.table import Table
 from ta_pipeline.errors import TaError
 from ta_pipeline.local.jars import ensure_jars
 from ta_pipeline.local.stack import ComponentStatus, Stack
+from ta_pipeline.terminal import fail
 
 _COLOURS = {"ready": "green", "running": "green", "not ready": "yellow", "starting": "yellow", "resolving": "yellow"}
 
 console = Console()
-errors = Console(stderr=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +49,7 @@ def up(
 
             stack.up(only or None, report)
     except TaError as error:
-        _fail(error)
+        fail(error)
     console.print(f"ready after {time.monotonic() - started:.1f} s; Flink's web UI: {_web_ui(stack)}")
 
 
@@ -60,7 +60,7 @@ def jars() -> None:
         with console.status(f"resolving into {directory}"):
             made = ensure_jars(directory)
     except TaError as error:
-        _fail(error)
+        fail(error)
     console.print(f"{directory}: {'resolved' if made else 'nothing to do'}")
 
 
@@ -69,7 +69,7 @@ def down() -> None:
     try:
         killed = Stack().down()
     except TaError as error:
-        _fail(error)
+        fail(error)
     for process in killed:
         console.print(f"[yellow]killed[/] {process}, which did not stop by itself")
     console.print("down")
@@ -80,7 +80,7 @@ def status() -> None:
     try:
         lines = Stack().status()
     except TaError as error:
-        _fail(error)
+        fail(error)
     table = Table("component", "state", "pid", "port", "uptime", "memory", "")
     for line in lines:
         table.add_row(*_cells(line))
@@ -100,8 +100,3 @@ def _cells(line: ComponentStatus) -> tuple[str, ...]:
 
 def _web_ui(stack: Stack) -> str:
     return stack.environment()["TA_FLINK_REST_URL"]
-
-
-def _fail(error: TaError) -> None:
-    errors.print(f"[red]error:[/] {error}", highlight=False)
-    raise typer.Exit(1) from None

@@ -177,3 +177,21 @@ def test_a_service_writes_json_where_there_is_no_terminal_and_what_was_asked_for
         assert (found["level"], found["logger"], found["component"]) == ("ERROR", "ta.probe", "probe")
     assert line.startswith("{") == is_json
     assert "nowhere" in line
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+def test_the_error_that_ends_a_command_is_a_sentence_or_a_line_where_that_is_asked_for(is_json: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from ta_pipeline.cli import main; main()", "logs", "kafak"], cwd=REPOSITORY,
+        capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "TA_LOG_FORMAT": "json" if is_json else ""},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    says = "no such component: kafak; there are kafka"
+    if is_json:
+        found = json.loads(line)
+        assert (found["level"], found["component"]) == ("ERROR", "cli")
+        assert found["message"].startswith(says)
+    else:
+        assert line.startswith(f"error: {says}")
