@@ -13,6 +13,7 @@ from ta_pipeline import (
     cli_feed,
     cli_health,
     cli_job,
+    cli_logs,
     cli_manifests,
     cli_market,
     cli_recover,
@@ -22,6 +23,7 @@ from ta_pipeline import (
     cli_ui,
     cli_validate,
 )
+from ta_pipeline.terminal import log_as_asked
 
 app = typer.Typer(
     name="ta",
@@ -33,6 +35,7 @@ app = typer.Typer(
 for group in (
     cli_demo,
     cli_stack,
+    cli_logs,
     cli_feed,
     cli_job,
     cli_rollout,
@@ -51,6 +54,7 @@ for group in (
 
 def main() -> None:
     """Entry point of the `ta` command."""
+    log_as_asked()
     try:
         app()
     except KeyboardInterrupt:

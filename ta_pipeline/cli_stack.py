@@ -1,11 +1,9 @@
-"""`ta up`, `ta down`, `ta status`, `ta logs`, `ta jars`: the local stack on the command line."""
+"""`ta up`, `ta down`, `ta status`, `ta jars`: the local stack on the command line."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,14 +13,12 @@ from rich.table import Table
 
 from ta_pipeline.errors import TaError
 from ta_pipeline.local.jars import ensure_jars
-from ta_pipeline.local.settings import COMPONENTS
 from ta_pipeline.local.stack import ComponentStatus, Stack
+from ta_pipeline.terminal import fail
 
-FOLLOW_SECONDS = 0.25
 _COLOURS = {"ready": "green", "running": "green", "not ready": "yellow", "starting": "yellow", "resolving": "yellow"}
 
 console = Console()
-errors = Console(stderr=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +26,6 @@ def register(app: typer.Typer) -> None:
     app.command("up")(up)
     app.command("down")(down)
     app.command("status")(status)
-    app.command("logs")(logs)
     app.command("jars")(jars)
 
 
@@ -54,7 +49,7 @@ def up(
 
             stack.up(only or None, report)
     except TaError as error:
-        _fail(error)
+        fail(error)
     console.print(f"ready after {time.monotonic() - started:.1f} s; Flink's web UI: {_web_ui(stack)}")
 
 
@@ -65,7 +60,7 @@ def jars() -> None:
         with console.status(f"resolving into {directory}"):
             made = ensure_jars(directory)
     except TaError as error:
-        _fail(error)
+        fail(error)
     console.print(f"{directory}: {'resolved' if made else 'nothing to do'}")
 
 
@@ -74,7 +69,7 @@ def down() -> None:
     try:
         killed = Stack().down()
     except TaError as error:
-        _fail(error)
+        fail(error)
     for process in killed:
         console.print(f"[yellow]killed[/] {process}, which did not stop by itself")
     console.print("down")
@@ -85,7 +80,7 @@ def status() -> None:
     try:
         lines = Stack().status()
     except TaError as error:
-        _fail(error)
+        fail(error)
     table = Table("component", "state", "pid", "port", "uptime", "memory", "")
     for line in lines:
         table.add_row(*_cells(line))
@@ -94,50 +89,6 @@ def status() -> None:
     console.print(f"memory in all: {total / 2**30:.2f} GiB")
     if any(line.state != "ready" for line in lines):
         raise typer.Exit(1)
-
-
-def logs(
-    component: Annotated[str, typer.Argument(help="one of " + ", ".join(COMPONENTS) + "; default: all")] = "",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="keep printing what is added")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="lines from the end")] = 50,
-) -> None:
-    """Print the end of the components' logs."""
-    names = [component] if component else list(COMPONENTS)
-    if component and component not in {*COMPONENTS, "supervisord"}:
-        errors.print(f"[red]no such component:[/] {component}; there are {', '.join(COMPONENTS)}, supervisord")
-        raise typer.Exit(2)
-    stack = Stack()
-    files = {name: stack.log_file(name) for name in names}
-    if component and not files[component].exists():
-        errors.print(f"{component} has not logged yet: {files[component]}")
-        raise typer.Exit(1)
-    for name, line in _lines(files, lines, follow):
-        prefix = "" if component else f"[cyan]{name:<12}[/] "
-        console.print(prefix, end="", highlight=False)
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _lines(files: dict[str, Path], count: int, follow: bool) -> Iterator[tuple[str, str]]:
-    offsets = {}
-    for name, path in files.items():
-        if not path.exists():
-            offsets[name] = 0
-            continue
-        content = path.read_bytes()
-        offsets[name] = len(content)
-        yield from ((name, line) for line in content.decode(errors="replace").splitlines()[-count or len(content) :])
-    while follow:
-        for name, path in files.items():
-            size = path.stat().st_size if path.exists() else 0
-            if size < offsets[name]:
-                offsets[name] = 0
-            with path.open("rb") as file:
-                file.seek(offsets[name])
-                added = file.read()
-            whole, newline, _ = added.rpartition(b"\n")
-            offsets[name] += len(whole) + len(newline)
-            yield from ((name, line) for line in whole.decode(errors="replace").splitlines())
-        time.sleep(FOLLOW_SECONDS)
 
 
 def _cells(line: ComponentStatus) -> tuple[str, ...]:
@@ -149,8 +100,3 @@ def _cells(line: ComponentStatus) -> tuple[str, ...]:
 
 def _web_ui(stack: Stack) -> str:
     return stack.environment()["TA_FLINK_REST_URL"]
-
-
-def _fail(error: TaError) -> None:
-    errors.print(f"[red]error:[/] {error}", highlight=False)
-    raise typer.Exit(1) from None

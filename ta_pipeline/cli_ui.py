@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +18,12 @@ import typer
 from rich.console import Console
 
 from ta_pipeline.errors import StackError, TaError
+from ta_pipeline.local.dagster_log import COMPONENT, dagster_log, json_lines, keep
 from ta_pipeline.local.ports import LOOPBACK, require_free
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_settings
+from ta_pipeline.logs.lines import parse
+from ta_pipeline.logs.output import format_in_force
+from ta_pipeline.logs.view import as_text, style_of
 from ta_pipeline.processes import kill_group
 from ta_pipeline.terminal import fail
 
@@ -36,21 +42,47 @@ def ui(
     """Start Dagster on this checkout: http://127.0.0.1:13000 (TA_LOCAL_UI_PORT); Ctrl-C ends it."""
     try:
         local = load_local_settings()
-        home = dagster_home(local)
+        home, shown = dagster_home(local), _showing()
         if not daemon_only:
             require_free({"ui_port": local.ui_port})
         command = dagster_command("dagster_daemon" if daemon_only else "webserver", local)
     except TaError as error:
         fail(error)
     if not daemon_only:
-        console.print(f"Dagster: http://{LOOPBACK}:{local.ui_port}  (runs, events and logs: {home})", soft_wrap=True)
+        console.print(
+            f"Dagster: http://{LOOPBACK}:{local.ui_port}  (runs and events: {home}; `ta logs dagster`)", soft_wrap=True
+        )
     signal.signal(signal.SIGTERM, _interrupted)
-    with subprocess.Popen(command, cwd=REPOSITORY, env=dagster_environment(home), start_new_session=True) as process:
+    with subprocess.Popen(
+        command, cwd=REPOSITORY, env=json_lines(dagster_environment(home)), start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        # Not in this thread: it has to go on while Dagster is being ended.
+        keeper = threading.Thread(target=keep, args=(process.stdout, dagster_log(local), shown), daemon=True)
+        keeper.start()
         try:
             process.wait()
         except KeyboardInterrupt:
             _end(process)
+        keeper.join(STOP_SECONDS)
     raise typer.Exit(process.returncode if process.returncode > 0 else 0)
+
+
+def _showing() -> Callable[[bytes], None]:
+    """How a line of Dagster's is shown: for a person on a terminal, as it is elsewhere.
+
+    Raises:
+        SettingsError: `TA_LOG_FORMAT` is neither `json` nor `text`.
+    """
+    if format_in_force() == "json":
+        return lambda raw: console.print(raw.decode("utf-8", "replace"), markup=False, highlight=False, soft_wrap=True)
+
+    def show(raw: bytes) -> None:
+        line = parse(COMPONENT, raw)
+        text = as_text(line, with_component=False)
+        console.print(text, style=style_of(line), markup=False, highlight=False, soft_wrap=True)
+
+    return show
 
 
 def _interrupted(_number: int, _frame: object) -> None:

@@ -39,6 +39,7 @@ from ta_pipeline.envelope import VERSION, rfc3339
 from ta_pipeline.errors import TaError
 from ta_pipeline.kafka_config import ConfigValue, client_config
 from ta_pipeline.kafka_refusals import client_with
+from ta_pipeline.logs.output import log_to
 from ta_pipeline.settings import Settings, load_settings
 
 PERIOD_MS = 1_000
@@ -199,12 +200,14 @@ def leave_when_deaf(clock: Clock) -> NoReturn:
 
 def main() -> None:
     """Run the clock with the settings of the environment until SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stdout)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     try:
-        clock = Clock(load_settings())
+        lines = log_to("clock")
+        settings = load_settings()
+        lines.hide(settings.without_secrets)
+        clock = Clock(settings)
         threading.Thread(target=leave_when_deaf, args=(clock,), daemon=True).start()
         clock.run(stop)
     except TaError as error:

@@ -26,6 +26,7 @@
     ├── RolloutError         a rollout was refused, failed, or was rolled back
     ├── S3Error              S3 refused a request or could not be reached
     │   └── S3NoAnswerError
+    ├── LogError             what was asked of the logs is not known
     ├── MonitoringError      the probe does not answer, or an alert could not be delivered
     └── NoAnswerError        also each *NoAnswerError: nothing was heard, so what was asked for may have happened
 
@@ -152,6 +153,10 @@ class S3Error(TaError):
 
 class S3NoAnswerError(S3Error, NoAnswerError):
     """S3 could not be reached, or failed."""
+
+
+class LogError(TaError):
+    """What was asked of the logs is not known: a component, a level or a time; the message says what is."""
 
 
 class MonitoringError(TaError):

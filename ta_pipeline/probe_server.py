@@ -23,6 +23,7 @@ import orjson
 
 from ta_pipeline.decode import OutputDecoder
 from ta_pipeline.errors import BadRecordError, SettingsError, TaError
+from ta_pipeline.logs.output import log_to
 from ta_pipeline.probe_metrics import CONTENT_TYPE, metrics_text
 from ta_pipeline.probe_window import ProbeWindow, WindowReport
 from ta_pipeline.readers import Arrival, Arrivals, OutputReader
@@ -200,9 +201,11 @@ def serve(settings: Settings, listen: str = LISTEN) -> None:
 
 def main() -> None:
     """Serve with the settings of the environment; the only argument is where to listen."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stdout)
     try:
-        serve(load_settings(), *sys.argv[1:2])
+        lines = log_to("probe")
+        settings = load_settings()
+        lines.hide(settings.without_secrets)
+        serve(settings, *sys.argv[1:2])
     except TaError as error:
         _log.error("%s", error)
         sys.exit(1)

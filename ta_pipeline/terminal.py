@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -11,16 +13,32 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ta_pipeline.errors import TaError
+from ta_pipeline.logs.output import FORMAT_VARIABLE, STDERR, log_to
 
 errors = Console(stderr=True)
+_log = logging.getLogger("ta.cli")
 
 Steps = Callable[[str, int, int], None]
 """Told the step, how much of it is done, and how much there is (0: not known)."""
 
 
+def is_logging() -> bool:
+    """Whether no person reads what a command says of itself: `TA_LOG_FORMAT=json`."""
+    return os.environ.get(FORMAT_VARIABLE) == "json"
+
+
+def log_as_asked() -> None:
+    """Let what a command logs, and the error that ends it, be JSON lines on standard error, where that is asked for."""
+    if is_logging():
+        log_to("cli", STDERR, logging.WARNING)
+
+
 def fail(error: TaError, status: int = 1) -> NoReturn:
-    """Print an error of ours and end the command with this exit status."""
-    errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+    """Print an error of ours and end the command with this exit status; as a line of a log where that is asked for."""
+    if is_logging():
+        _log.error("%s", error)
+    else:
+        errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
     raise typer.Exit(status) from None
 
 

@@ -31,6 +31,7 @@ from starlette.routing import Route
 from ta_pipeline.local.clickhouse_codec import CodecError, decode, decode_blocks, encode_blocks
 from ta_pipeline.local.clickhouse_engine import Answer, Engine, EngineError, Request
 from ta_pipeline.local.clickhouse_statement import split
+from ta_pipeline.logs.output import log_to
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +199,7 @@ def main() -> None:
     """Serve until SIGTERM; the only argument is the configuration file."""
     raw = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     config = Config(raw["host"], int(raw["port"]), Path(raw["data"]), raw["user"], raw["password"])
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log_to("clickhouse").hide(lambda text: text.replace(config.password, "**********") if config.password else text)
     uvicorn.run(
         application(config),
         host=config.host,

@@ -17,13 +17,14 @@ from pathlib import Path
 
 from ta_pipeline.errors import StackError
 from ta_pipeline.local.components import Component, NotReadyError
-from ta_pipeline.local.flink_logging import JOB_TEMPLATE, LOG4J
+from ta_pipeline.local.flink_logging import LOG4J, TEMPLATE
 from ta_pipeline.local.jars import jar_digest
 from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.local.probes import answers
 from ta_pipeline.local.releases import link_of
 from ta_pipeline.local.s3 import HIGH_AVAILABILITY_DIR
 from ta_pipeline.local.settings import REPOSITORY, LocalSettings
+from ta_pipeline.logs.log4j import component_option
 from ta_pipeline.settings import Settings
 
 NO_WORKER_SERVER = {"_python_worker_execution_mode": "process"}
@@ -150,7 +151,7 @@ def _files(local: LocalSettings, settings: Settings) -> dict[Path, str]:
         conf / "config.yaml": "\n".join(lines) + "\n",
         conf / "log4j-console.properties": LOG4J.replace("@TEMPLATE@", template.as_uri()),
         conf / "log4j-cli.properties": _client_logging(),
-        template: JOB_TEMPLATE,
+        template: TEMPLATE,
     }
 
 
@@ -163,6 +164,9 @@ def _configuration(local: LocalSettings, settings: Settings) -> dict[str, str | 
     home = local.dir / "flink"
     return {
         "env.java.opts.all": _java_17_options(),
+        # Whose its log lines are.
+        "env.java.opts.jobmanager": component_option("jobmanager"),
+        "env.java.opts.taskmanager": component_option("taskmanager"),
         # It plans one job and ends: compiling well takes longer than it saves.
         "env.java.opts.client": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         # Loopback only, every port known.

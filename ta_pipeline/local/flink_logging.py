@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
+from ta_pipeline.logs.log4j import template
+
 LOG4J = """\
 rootLogger.level = INFO
 rootLogger.appenderRef.console.ref = console
@@ -19,6 +23,9 @@ logger.shaded_kafka.level = WARN
 logger.kafka_reset.name = \
 org.apache.flink.kafka.shaded.org.apache.kafka.clients.consumer.internals.FetchCollector
 logger.kafka_reset.level = INFO
+# It tells of every transaction that it begins, twice.
+logger.producer.name = org.apache.flink.connector.kafka.sink.internal.FlinkKafkaInternalProducer
+logger.producer.level = WARN
 logger.hadoop.name = org.apache.hadoop
 logger.hadoop.level = WARN
 # The Kafka sink's committer registers one metric twice, on every start of every sink.
@@ -28,14 +35,5 @@ logger.netty.name = org.jboss.netty.channel.DefaultChannelPipeline
 logger.netty.level = OFF
 """
 
-JOB_TEMPLATE = """\
-{
-  "ts": {"$resolver": "timestamp", "pattern": {"format": "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'", "timeZone": "UTC"}},
-  "level": {"$resolver": "level", "field": "name"},
-  "logger": {"$resolver": "logger", "field": "name"},
-  "thread": {"$resolver": "thread", "field": "name"},
-  "message": {"$resolver": "message", "stringified": true},
-  "exception": {"$resolver": "exception", "field": "stackTrace", "stackTrace": {"stringified": true}},
-  "context": {"$resolver": "mdc"}
-}
-"""
+TEMPLATE = json.dumps(template(), indent=2) + "\n"
+"""What a line has: the fields of the table (`ta_pipeline.logs.fields`)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import logging
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from typing import NoReturn
 from ta_pipeline.errors import LockError, RolloutError, TaError
 from ta_pipeline.local.settings import load_local_settings
 from ta_pipeline.locks import Held
+from ta_pipeline.logs.output import log_to
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import RevisionStore
 from ta_pipeline.rollout.execute import Execution
@@ -29,6 +31,7 @@ from ta_pipeline.rollout.transitions import failed
 from ta_pipeline.runtime import Report
 from ta_pipeline.settings import Settings, load_settings
 
+_log = logging.getLogger("ta.rollout")
 STALE_SECONDS = 900.0
 """A plan that nobody has begun for so long, because no pod could be had, is given up: what it looked at has changed."""
 STANDS, LOST = 1, 3
@@ -51,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The first process of a container is ended by no signal that it does not handle; what it holds, it lets go of.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(STANDS))
     settings = load_settings()
-    report = _reporter(settings, StoredLog(settings, asked.rollout) if asked.job else None)
+    log_to("rollout", hide=settings.without_secrets)
+    report = _reporter(settings, asked.rollout, StoredLog(settings, asked.rollout) if asked.job else None)
     platform = Platform.of(settings, load_local_settings())
     try:
         with platform.locks(lambda why: _end(report, why)).alone("agent", wait=False) as held:
@@ -101,11 +105,11 @@ def _end(report: Report, why: str) -> NoReturn:
     os._exit(LOST)
 
 
-def _reporter(settings: Settings, log: StoredLog | None) -> Callable[[str], None]:
+def _reporter(settings: Settings, rollout_id: str, log: StoredLog | None) -> Callable[[str], None]:
     def report(text: str) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         for line in settings.without_secrets(text).splitlines():
-            print(f"{now} {line}", flush=True)  # noqa: T201 - its output is its log
+            _log.info("%s", line, extra={"rollout": rollout_id})
             if log is not None:
                 log.add(f"{now} {line}")
 

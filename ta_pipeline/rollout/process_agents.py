@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ta_pipeline.local.settings import REPOSITORY
+from ta_pipeline.logs.view import told
 from ta_pipeline.platform import Platform
 from ta_pipeline.rollout.journal import Rollout
 
@@ -59,7 +60,7 @@ class ProcessAgents:
 
 
 class Tail:
-    """The lines that are added to a file from now on."""
+    """What is said in the lines that are added to a log from now on."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -74,4 +75,4 @@ class Tail:
                 if not line.endswith(b"\n"):
                     return
                 self._place += len(line)
-                yield line.decode(errors="replace").rstrip()
+                yield told(line.decode(errors="replace").rstrip())

@@ -19,6 +19,8 @@ from ta_pipeline.feed import send as feed
 from ta_pipeline.flink_rest import FlinkRest
 from ta_pipeline.kafka_config import client_config
 from ta_pipeline.local.runtime import LocalRuntime
+from ta_pipeline.logs.places import log_files
+from ta_pipeline.logs.query import Query, answer
 from ta_pipeline.settings import Settings
 from tests.accounts import Place, place_of, require_accounted, require_as_it_was
 from tests.broken_records import MIB, Broken, BrokenRecords
@@ -96,6 +98,7 @@ def _require_all_accounted_for(
         (status,) = runtime.status()
     assert (status.state, status.restarts) == ("RUNNING", 0)
 
+    _require_told(stack, settings, status.job_id)
     reasons = require_accounted(sent, rejects)
     assert {
         name.removeprefix("rejected_"): number for name, number in counted.items() if "rejected_" in name
@@ -120,6 +123,20 @@ def _require_all_accounted_for(
         f"{seconds:.0f} s: {len(rejects):,} rejected for {len(reasons)} reasons, "
         f"{len(sent) + len(messages) - len(rejects):,} accepted; {len(right['bars'])} bars of good ones unchanged"
     )
+
+
+def _require_told(stack: RunningStack, settings: Settings, job_id: str) -> None:
+    """`ta logs` finds the rejected ones by their symbol, and Flink's own lines by the job."""
+    with log_files(stack.local.dir, ["taskmanager"])[0] as file:
+        lines = [line.fields for line in answer([file], Query())]
+        topics = {topic_of(kind, settings) for kind in KINDS}
+        rejected = [line for line in lines if line.get("channel") in topics and line["kind"].startswith("rejected_")]
+        assert rejected
+        for line in rejected:
+            assert {"symbol", "partition", "offset"} <= set(line)
+        symbol = rejected[-1]["symbol"]
+        assert rejected[-1] in [line.fields for line in answer([file], Query(symbol=symbol))]
+    assert job_id in {line.get("job_id") for line in lines}
 
 
 def _send(settings: Settings, messages: list[Message], broken: int, seed: int) -> dict[Place, Broken]:

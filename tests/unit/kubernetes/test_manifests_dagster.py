@@ -165,6 +165,9 @@ def test_the_pod_of_a_run_has_the_settings_and_secrets_of_the_code_location(run_
     given, wanted = environment_of(container), environment_of(code)
     # The image of the run itself is the launcher's to say.
     del wanted["DAGSTER_CURRENT_IMAGE"]
+    # Whose its log lines are.
+    assert given.pop("TA_LOG_COMPONENT")["value"] == "dagster-run"
+    del wanted["TA_LOG_COMPONENT"]
     assert {name: given.get(name) for name in wanted} == wanted
     assert [one["configMapRef"]["name"] for one in container["envFrom"]] == [
         one["configMapRef"]["name"] for one in code["envFrom"]

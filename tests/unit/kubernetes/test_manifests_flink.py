@@ -15,10 +15,11 @@ import pytest
 from ta_pipeline.job_options import of_the_table_job, options_of
 from ta_pipeline.kubernetes.manifests import flink_deployment, render
 from ta_pipeline.local.flink import _NO_ENVIRONMENT_IN_THE_LOG, NO_WORKER_SERVER, _configuration, distribution
-from ta_pipeline.local.flink_logging import JOB_TEMPLATE, LOG4J
+from ta_pipeline.local.flink_logging import LOG4J, TEMPLATE
 from ta_pipeline.local.jars import ensure_jars
 from ta_pipeline.local.java import java_home
 from ta_pipeline.local.settings import REPOSITORY, load_local_settings
+from ta_pipeline.logs.fields import FIELDS, NAMES
 from ta_pipeline.settings import text_of
 from tests.manifests import MAIN_CONTAINER, environment_of, of_kind, settings
 
@@ -195,7 +196,7 @@ def test_the_sizes_of_production_are_those_that_were_asked_for() -> None:
 
 @pytest.mark.parametrize(("overlay", "name"), jobs())
 def test_logs_are_those_of_the_local_stack_and_tell_nothing_of_the_environment(overlay: str, name: str) -> None:
-    template = json.dumps(json.loads(JOB_TEMPLATE), separators=(",", ":"))
+    template = json.dumps(json.loads(TEMPLATE), separators=(",", ":"))
     wanted = LOG4J.replace("eventTemplateUri = @TEMPLATE@", f"eventTemplate = {template}") + _NO_ENVIRONMENT_IN_THE_LOG
     assert flink(name, overlay)["logConfiguration"] == {"log4j-console.properties": wanted}
 
@@ -208,7 +209,7 @@ def test_flink_logs_one_json_object_a_line_with_it(tmp_path: Path) -> None:
     (conf / "config.yaml").write_text("parallelism.default: 1\n", encoding="utf-8")
     command = [
         str(java_home() / "bin" / "java"), "-Xmx128m", "-XX:TieredStopAtLevel=1",
-        f"-Dlog4j.configurationFile={file.as_uri()}", "-cp",
+        f"-Dlog4j.configurationFile={file.as_uri()}", flink()["flinkConfiguration"]["env.java.opts.jobmanager"], "-cp",
         f"{distribution() / 'lib'}/*", "org.apache.flink.client.cli.CliFrontend", "--version",
     ]  # fmt: skip
     done = subprocess.run(
@@ -217,8 +218,10 @@ def test_flink_logs_one_json_object_a_line_with_it(tmp_path: Path) -> None:
     )  # fmt: skip
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     assert len(lines) > 10, done.stdout + done.stderr
+    always = {field.name for field in FIELDS if field.always}
     for line in map(json.loads, lines):
-        assert {"ts", "level", "logger", "thread", "message"} <= set(line)
+        assert always <= set(line) <= set(NAMES)
+    assert {line["component"] for line in map(json.loads, lines)} == {"jobmanager"}
 
 
 def test_the_table_job_has_its_own_state_and_name_and_is_otherwise_the_same() -> None:

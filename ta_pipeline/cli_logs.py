@@ -1,0 +1,106 @@
+"""`ta logs`: what the components of the local stack have logged, together and by time."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ta_pipeline.errors import LogError, TaError
+from ta_pipeline.local.settings import GROUPS
+from ta_pipeline.local.stack import Stack
+from ta_pipeline.logs.files import LogFile
+from ta_pipeline.logs.lines import Line
+from ta_pipeline.logs.places import PLACES, log_files
+from ta_pipeline.logs.query import Query, answer, follow, minimum_of, seconds_between_looks, since_of
+from ta_pipeline.logs.view import as_json, as_text, style_of
+from ta_pipeline.terminal import errors, fail
+
+LINES = 50
+"""How many are shown where nothing says from when on."""
+
+console = Console()
+
+
+def register(app: typer.Typer) -> None:
+    """Add `logs` to `app`."""
+    app.command("logs")(logs)
+
+
+def logs(
+    component: Annotated[
+        list[str] | None, typer.Argument(help=f"of {', '.join(PLACES)}, {', '.join(GROUPS)}; default: all")
+    ] = None,
+    symbol: Annotated[str, typer.Option(help="only lines about this symbol")] = "",
+    since: Annotated[str, typer.Option(help="from then on: 90s, 5m, 2h, 1d ago, or a time in RFC 3339")] = "",
+    level: Annotated[str, typer.Option(help="at least this grave: INFO, WARN, ERROR, FATAL")] = "",
+    follow_: Annotated[bool, typer.Option("--follow", "-f", help="keep printing what is added")] = False,
+    lines: Annotated[
+        int | None,
+        typer.Option("--lines", "-n", min=0, help="so many from the end, 0: all", show_default="50, all with --since"),
+    ] = None,
+    as_json_: Annotated[bool, typer.Option("--json", help="one JSON object a line, docs/logs.md")] = False,
+) -> None:
+    """Print what the components have logged, together and by time."""
+    try:
+        names = named(component or [])
+        query = Query(symbol, minimum_of(level) if level else "", since_of(since, time.time()) if since else None)
+    except LogError as error:
+        fail(error, 2)
+    try:
+        directory = Stack().local.dir
+    except TaError as error:
+        fail(error)
+    files = log_files(directory, names)
+    if component and not follow_ and not any(file.path.exists() for file in files):
+        errors.print(f"{', '.join(names)}: not logged yet; {directory / 'logs'} has the files", soft_wrap=True)
+        raise typer.Exit(1)
+    wanted = lines if lines is not None else (0 if since else LINES)
+    found: Iterable[Line] = answer(files, query, wanted or None)
+    if follow_:
+        found = itertools.chain(found, follow(_growing(directory, names, files), query, seconds_between_looks))
+    try:
+        for line in found:
+            _show(line, as_json=as_json_, with_component=len(names) > 1)
+    finally:
+        for file in files:
+            file.close()
+
+
+def named(components: list[str]) -> tuple[str, ...]:
+    """The components that are asked for, groups resolved; all of them when none is.
+
+    Raises:
+        LogError: there is no such component.
+    """
+    if unknown := [name for name in components if name not in PLACES and name not in GROUPS]:
+        raise LogError(f"no such component: {', '.join(unknown)}; there are {', '.join([*PLACES, *GROUPS])}")
+    asked = {part for name in components for part in GROUPS.get(name, (name,))}
+    return tuple(name for name in PLACES if not asked or name in asked)
+
+
+def _growing(directory: Path, names: tuple[str, ...], files: list[LogFile]) -> Callable[[], list[LogFile]]:
+    """The files, and those that come into being while they are followed: a rollout has one of its own."""
+
+    def look() -> list[LogFile]:
+        known = {file.path for file in files}
+        files.extend(file for file in log_files(directory, names) if file.path not in known)
+        return files
+
+    return look
+
+
+def _show(line: Line, *, as_json: bool, with_component: bool) -> None:
+    text = _json(line) if as_json else as_text(line, with_component=with_component)
+    if console.is_terminal and not as_json:
+        console.print(text, style=style_of(line), markup=False, highlight=False, soft_wrap=True)
+    else:
+        typer.echo(text)
+
+
+_json = as_json

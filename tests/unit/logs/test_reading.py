@@ -1,0 +1,302 @@
+"""`ta logs`: lines of all components by time, whoever wrote them, also while files are rotated and lines are torn."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from typer.testing import CliRunner
+
+from ta_pipeline.cli import app
+from ta_pipeline.errors import LogError
+from ta_pipeline.logs.files import BLOCK_BYTES, LONGEST_BYTES, LogFile
+from ta_pipeline.logs.formatting import rfc3339
+from ta_pipeline.logs.lines import Line, parse
+from ta_pipeline.logs.query import Query, answer, follow, minimum_of, since_of
+from ta_pipeline.logs.view import as_json, as_text, told
+
+T0 = 1_784_642_400.0
+"""2026-07-21T14:00:00Z, epoch seconds."""
+
+
+def own(at: float, message: str, level: str = "INFO", **fields: object) -> str:
+    return json.dumps({"time": rfc3339(at * 1_000), "level": level, "message": message, **fields})
+
+
+def kafka(at: float, message: str, level: str = "INFO") -> str:
+    return f"{rfc3339(at * 1_000)} {level:<5} SocketServer {message}"
+
+
+def write(path: Path, *lines: str, ending: str = "\n") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n".join(lines) + ending)
+    return path
+
+
+def messages(lines: Iterator[Line]) -> list[str]:
+    return [line.message for line in lines]
+
+
+class EndError(Exception):
+    """The end of following."""
+
+
+def steps(*actions: Callable[[], object]) -> Callable[[], None]:
+    """Something that happens in each pause; after the last one following ends."""
+    left = iter(actions)
+
+    def pause() -> None:
+        action = next(left, None)
+        if action is None:
+            raise EndError
+        action()
+
+    return pause
+
+
+def followed(files: list[LogFile], query: Query, *actions: Callable[[], object]) -> list[str]:
+    lines = follow(lambda: files, query, steps(*actions))
+    found: list[str] = []
+    with pytest.raises(EndError):
+        found.extend(line.message for line in lines)
+    return found
+
+
+class Opening(Protocol):
+    """How a test opens a log."""
+
+    def __call__(self, path: Path, component: str = "a") -> LogFile:
+        """The log of a component in this file."""
+
+
+@pytest.fixture
+def log_of() -> Iterator[Opening]:
+    """Logs, which are closed at the end."""
+    with ExitStack() as opened:
+        yield lambda path, component="a": opened.enter_context(LogFile(component, path))
+
+
+@pytest.mark.parametrize(
+    ("text", "time", "level"),
+    [
+        ("2026-07-21T14:00:00.250Z INFO  SocketServer up", "2026-07-21T14:00:00.250Z", "INFO"),
+        ("2026-07-21T16:00:00.250+02:00 WARNING x", "2026-07-21T14:00:00.250Z", "WARN"),
+        ("2026-07-21T14:00:00+00:00 the rollout begins", "2026-07-21T14:00:00.000Z", ""),
+        ("2026-07+00-21 14:00:00 WARN [io.quarkus] (main) x", None, "WARN"),
+        ("2026-07-21 14:00:00,123 CRIT Supervisor is running as root", None, "FATAL"),
+    ],
+    ids=["kafka", "zone", "former rollout", "registry", "supervisord"],
+)
+def test_time_and_level_of_foreign_lines_are_read_where_they_can_be(text: str, time: str | None, level: str) -> None:
+    line = parse("x", text.encode() + b"\n")
+    assert (line.message, line.level, line.is_foreign) == (text, level, True)
+    assert line.at is not None
+    if time is not None:
+        assert rfc3339(line.at * 1_000) == time
+    # Without a zone it is local time: the same hour on this machine's clock.
+    assert json.loads(as_json(line))["message"] == text
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b'{"time": 1}', b"[1]", b"\xff\xfe\x00", b"9999-99-99 99:99:99 INFO x", b'{"message": "torn']
+)
+def test_a_line_that_is_broken_is_shown_as_it_is(raw: bytes) -> None:
+    line = parse("kafka", raw)
+    assert (line.is_foreign, line.at) == (True, None)
+    assert line.message == raw.decode("utf-8", "replace")
+
+
+def test_lines_of_a_former_version_are_understood() -> None:
+    line = parse("taskmanager", b'{"ts":"2026-07-21T14:00:00.000Z","level":"WARN","message":"m","exception":"E"}')
+    assert (line.at, line.level, line.fields["error"]) == (T0, "WARN", "E")
+
+
+def test_lines_of_all_components_come_by_time(tmp_path: Path, log_of: Opening) -> None:
+    broker = log_of(write(tmp_path / "kafka.log", kafka(T0, "one"), "\tat a traceback", kafka(T0 + 2, "two")), "kafka")
+    job = log_of(write(tmp_path / "t.log", own(T0 + 1, "between"), own(T0 + 3, "last")), "taskmanager")
+    found = list(answer([job, broker], Query()))
+    assert [line.component for line in found] == ["kafka", "kafka", "taskmanager", "kafka", "taskmanager"]
+    # What has no time belongs to the line before it.
+    assert found[1].message == "\tat a traceback"
+    assert found[1].at == T0
+
+
+def test_only_lines_about_the_symbol_since_then_and_grave_enough_are_shown(tmp_path: Path, log_of: Opening) -> None:
+    path = write(
+        tmp_path / "t.log",
+        own(T0, "old", symbol="NVDA"),
+        own(T0 + 9, "wanted", "WARN", symbol="NVDA"),
+        own(T0 + 9, "other", "WARN", symbol="NVDA.B"),
+        own(T0 + 9, "mild", symbol="NVDA"),
+        kafka(T0 + 9, "NVDA", "ERROR"),
+    )
+    here = Query("NVDA", "WARN", T0 + 5)
+    assert messages(answer([log_of(path, "t")], here)) == ["wanted"]
+    assert messages(answer([log_of(path, "t")], Query(level="ERROR"))) == [kafka(T0 + 9, "NVDA", "ERROR")]
+    assert messages(answer([log_of(path, "t")], Query(symbol="NVDA"), last=2)) == ["wanted", "mild"]
+
+
+def test_rotated_files_are_read_in_their_order(tmp_path: Path, log_of: Opening) -> None:
+    for suffix, first in ((".10", 0), (".2", 1), (".1", 2), ("", 3)):
+        write(tmp_path / f"kafka.log{suffix}", own(T0 + first, str(first)))
+    write(tmp_path / "kafka.log.bak", "not ours")
+    file = log_of(tmp_path / "kafka.log", "kafka")
+    assert messages(answer([file], Query())) == ["0", "1", "2", "3"]
+    for count in range(1, 5):
+        last = answer([log_of(tmp_path / "kafka.log", "kafka")], Query(), last=count)
+        assert messages(last) == ["0", "1", "2", "3"][-count:]
+
+
+def test_the_last_lines_are_found_however_they_lie_to_the_blocks_that_are_read(tmp_path: Path, log_of: Opening) -> None:
+    lines = [own(T0 + number, f"{number} " + "x" * (number * 37 % 500)) for number in range(2_000)]
+    path = write(tmp_path / "a.log", *lines)
+    assert path.stat().st_size > 5 * BLOCK_BYTES
+    whole = messages(answer([log_of(path, "a")], Query()))
+    assert len(whole) == 2_000
+    for count in (1, 7, 263, 264, 1_999, 2_000, 3_000):
+        assert messages(log_of(path, "a").lines(last=count)) == whole[-count:]
+
+
+def test_the_first_line_since_then_is_found_in_the_middle_of_a_large_file(tmp_path: Path, log_of: Opening) -> None:
+    lines = [own(T0 + number, str(number), logger="x" * 400) for number in range(2_000)]
+    path = write(tmp_path / "a.log", "banner without a time", *lines)
+    for since in (0, 1, 777, 1_998, 1_999):
+        found = answer([log_of(path, "a")], Query(since=T0 + since))
+        # The banner's time is that at which the file was last written: now, which is later.
+        assert messages(line for line in found if line.message != "banner without a time") == [
+            str(number) for number in range(since, 2_000)
+        ]
+    passed_over = 2_000 - len(list(log_of(path, "a").lines(since=T0 + 1_900)))
+    assert passed_over > 1_500
+
+
+def test_a_line_without_end_comes_in_pieces(tmp_path: Path, log_of: Opening) -> None:
+    path = write(tmp_path / "a.log", "x" * (2 * LONGEST_BYTES + 5), own(T0, "behind it"))
+    assert [len(message) for message in messages(log_of(path, "a").lines())] == [
+        LONGEST_BYTES, LONGEST_BYTES, 5, len("behind it"),
+    ]  # fmt: skip
+
+
+def test_followed_is_what_is_added_over_rotations_and_torn_lines(tmp_path: Path, log_of: Opening) -> None:
+    path = write(tmp_path / "a.log", own(T0, "before"))
+    file, new = log_of(path, "a"), tmp_path / "new.log"
+    assert messages(answer([file], Query())) == ["before"]
+
+    def rotate() -> None:
+        write(path, own(T0 + 3, "at the last moment"))
+        path.rename(tmp_path / "a.log.1")
+        write(path, own(T0 + 4, "in the new file"))
+
+    found = followed(
+        [file, log_of(new, "new")],
+        Query(),
+        lambda: write(path, own(T0 + 1, "whole"), '{"message": "to', ending=""),
+        lambda: write(path, 'rn"}'),
+        rotate,
+        lambda: write(new, own(T0 + 5, "of a component that is new")),
+        lambda: os.truncate(path, 0),
+        lambda: write(path, own(T0 + 6, "emptied")),
+    )
+    assert found == [
+        "whole", "torn", "at the last moment", "in the new file", "of a component that is new", "emptied",
+    ]  # fmt: skip
+
+
+def test_followed_are_only_the_lines_that_were_asked_for(tmp_path: Path, log_of: Opening) -> None:
+    file = log_of(tmp_path / "a.log", "a")
+    added = [own(T0, "NVDA's", symbol="NVDA"), own(T0, "AAPL's", symbol="AAPL")]
+    assert followed([file], Query(symbol="NVDA"), lambda: write(file.path, *added)) == ["NVDA's"]
+
+
+def test_since_is_a_duration_or_a_time() -> None:
+    now = T0 + 86_400
+    assert [since_of(text, now) for text in ("90s", "5m", "1.5h", "1d")] == [now - 90, now - 300, now - 5_400, T0]
+    assert since_of("2026-07-21T14:00:00Z", now) == T0
+    assert since_of("2026-07-21T16:00:00+02:00", now) == T0
+
+
+@pytest.mark.parametrize("text", ["5", "5 minutes", "-5m", "yesterday", "20260721", "2026-13-01"])
+def test_a_since_that_is_neither_is_refused(text: str) -> None:
+    with pytest.raises(LogError, match=r"it is a duration \(90s, 5m, 2h, 1d\) or a time"):
+        since_of(text, T0)
+
+
+def test_a_level_is_named_as_python_or_log4j_names_it() -> None:
+    assert [minimum_of(text) for text in ("warn", "WARNING", "critical", "INFO")] == ["WARN", "WARN", "FATAL", "INFO"]
+    with pytest.raises(LogError, match="it is one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL"):
+        minimum_of("loud")
+
+
+def test_a_line_is_shown_with_what_it_is_about_and_its_traceback_below() -> None:
+    raw = own(T0, "late", "WARN", logger="ta.signals", symbol="NVDA", lag_ms=2_100, error="E\n\tat x\n", thread="t")
+    line = parse("taskmanager", raw.encode())
+    assert as_text(line) == (
+        "taskmanager  2026-07-21T14:00:00.000Z WARN  signals: late symbol=NVDA lag_ms=2100\nE\n\tat x"
+    )
+    assert json.loads(as_json(line)) == {**json.loads(raw), "component": "taskmanager"}
+
+
+def test_who_follows_a_rollout_reads_sentences() -> None:
+    assert told(own(T0, "it begins", logger="ta.rollout")) == "2026-07-21T14:00:00.000Z it begins"
+    assert told("Traceback (most recent call last):") == "Traceback (most recent call last):"
+
+
+class TestCommand:
+    """`ta logs` on files of a stack that need not run."""
+
+    @pytest.fixture(autouse=True)
+    def stack(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TA_LOCAL_DIR", str(tmp_path))
+        write(tmp_path / "logs" / "kafka.log", *(kafka(T0 + number, f"n{number}") for number in range(60)))
+        write(tmp_path / "logs" / "taskmanager.log", own(T0 + 30.5, "late", "WARN", symbol="NVDA"))
+        write(tmp_path / "rollouts" / "abc.log", own(T0 + 61, "it begins", rollout="abc"))
+
+    @staticmethod
+    def run(*arguments: str) -> list[str]:
+        result = CliRunner().invoke(app, ["logs", *arguments])
+        assert result.exit_code == 0, result.output
+        return result.stdout.splitlines()
+
+    def test_the_last_fifty_lines_of_all_components_are_shown(self) -> None:
+        lines = self.run()
+        assert len(lines) == 50
+        assert lines[-1].startswith("rollout ")
+        assert sum(line.startswith("taskmanager ") for line in lines) == 1
+
+    def test_one_component_has_no_name_before_its_lines(self) -> None:
+        assert self.run("kafka", "-n", "1") == [kafka(T0 + 59, "n59")]
+        assert len(self.run("kafka", "-n", "0")) == 60
+
+    def test_lines_about_a_symbol_are_found_in_whatever_component(self) -> None:
+        (line,) = self.run("--symbol", "NVDA", "--since", "2026-07-21T14:00:00Z", "--json")
+        assert json.loads(line) == {
+            "time": "2026-07-21T14:00:30.500Z", "level": "WARN", "message": "late", "symbol": "NVDA",
+            "component": "taskmanager",
+        }  # fmt: skip
+
+    def test_since_shows_all_from_then_on(self) -> None:
+        assert len(self.run("kafka", "flink", "--since", "2026-07-21T14:00:05Z")) == 56
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["kafak"], "no such component: kafak; there are kafka, registry,"),
+            (["--since", "soon"], "--since is 'soon'; it is a duration (90s, 5m, 2h, 1d) or a time"),
+            (["--level", "loud"], "--level is 'loud'; it is one of TRACE, DEBUG,"),
+        ],
+    )
+    def test_what_is_not_known_is_refused_with_what_is(self, arguments: list[str], says: str) -> None:
+        result = CliRunner().invoke(app, ["logs", *arguments])
+        assert result.exit_code == 2
+        assert says in " ".join(result.output.split())
+
+    def test_a_component_that_has_not_logged_is_told(self) -> None:
+        result = CliRunner().invoke(app, ["logs", "probe"])
+        assert result.exit_code == 1
+        assert "probe: not logged yet" in result.output
