@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -71,10 +73,19 @@ def run_commands(
     # To a file: what a command leaves running would hold a pipe open.
     said = folder / "said.txt"
     with said.open("wb") as out:
-        subprocess.run(
+        shell = subprocess.Popen(
             ["bash", "-c", "\n".join(lines)], cwd=folder, env=own, stdin=subprocess.DEVNULL, stdout=out,
-            stderr=subprocess.STDOUT, check=False, timeout=timeout_seconds,
+            stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
+        try:
+            shell.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            pass  # what it came to is told below
+        finally:
+            # What was left in the background, too.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
+            shell.wait()
     parts = said.read_text(encoding="utf-8", errors="replace").split(_MARK)
     done, output = [], parts[0]
     for command, part in zip(wanted, parts[1:], strict=False):
