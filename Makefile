@@ -14,7 +14,7 @@ FLINK_IMAGE ?= flink:2.2.1-scala_2.12-java17
 # Of /opt/venv, where the image's files are put together without Docker; the image itself has 3.12.
 IMAGE_PYTHON ?= $(CURDIR)/$(BIN)/python
 
-.PHONY: help setup demo ui test test-kills test-faults test-k8s test-k8s-operator test-image check lint audit bench image image-tree up down clean
+.PHONY: help setup demo ui test test-kills test-faults test-k8s test-k8s-operator test-image check lint audit bench reference docs docs-serve image image-tree up down clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -73,6 +73,15 @@ check: lint test  ## Format, lint, types, layers, tests.
 
 bench: setup  ## Measure; the report goes to docs/benchmarks/.
 	$(BIN)/ta bench $(addprefix --day ,$(wildcard $(addprefix $(or $(TA_SHARED_DATA),../shared/data)/xxx_20180102_,trades.jsonl.gz quotes.jsonl.gz)))
+
+reference: setup  ## Write docs/reference anew from the code: settings, commands, schemas.
+	$(BIN)/python -m ta_pipeline.reference
+
+docs: reference  ## Build the documentation as a site in build/docs; a wrong link or a page outside of the menu fails.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/site/mkdocs.yml
+
+docs-serve: setup  ## The same at http://127.0.0.1:13080, built anew with every change; Ctrl-C ends it.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --config-file docs/site/mkdocs.yml --dev-addr 127.0.0.1:13080
 
 image:  ## Build the images for Kubernetes, linux/amd64; needs Docker with buildx. IMAGE, TAG, FLINK_IMAGE.
 	@docker buildx version >/dev/null 2>&1 || { echo 'Docker with its plugin buildx is needed for images; `docker buildx version` fails'; exit 1; }

@@ -1,7 +1,7 @@
 """Output records from Kafka bytes: JSON, or Avro with the registry, as `TA_OUTPUT_FORMAT` says.
 
-A decoded record is a plain dict in the shape of the output envelope (docs/reference, "output envelope"), checked for
-what every reader leans on: what names it, and when it is about. Groups of a signal may be null.
+A decoded record is a plain dict in the shape of its schema (docs/reference/schemas.md), checked for what every reader
+leans on: what names it, and when it is about. Groups of a signal may be null.
 """
 
 from __future__ import annotations

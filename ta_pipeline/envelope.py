@@ -2,9 +2,9 @@
 
     ingest_ts event_ts feed channel symbol seq payload is_final? source version
 
-Definition: docs/reference, "input envelope". A forwarder may write camelCase (`TA_INPUT_FIELD_CASE=camel`); the
-payload keeps Alpaca's own names always. Alpaca's messages: T is t (trade), c (correction), x (cancel), q (quote),
-b (bar), u (updated bar), s (status).
+Definition: the `*Envelope` schemas (docs/reference/schemas.md). A forwarder may write camelCase
+(`TA_INPUT_FIELD_CASE=camel`); the payload keeps Alpaca's own names always. Alpaca's messages: T is t (trade),
+c (correction), x (cancel), q (quote), b (bar), u (updated bar), s (status).
 """
 
 from __future__ import annotations

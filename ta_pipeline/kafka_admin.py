@@ -1,6 +1,6 @@
 """The platform's topics: declared here, created when missing, checked for drift, never deleted.
 
-Definition: the topics table of docs/reference (names are settings; cleanup and retention are fixed by contract).
+As a table: docs/reference/schemas.md (names are settings; cleanup and retention are fixed by contract).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Defaults run the local stack as it is. Times are milliseconds unless the name says otherwise. A bad value raises
 `SettingsError`, which names the variable, the value and what is allowed; secrets are `SecretStr` and print as stars.
-Definitions: docs/reference (generated from this file).
+As a table: docs/reference/settings.md, generated from this file.
 """
 
 from __future__ import annotations

@@ -218,10 +218,10 @@ def _configuration(local: LocalSettings, settings: Settings) -> dict[str, str | 
         "execution.checkpointing.savepoint-dir": settings.savepoint_dir,
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": 3,
-        "fs.s3a.endpoint": f"http://{LOOPBACK}:{local.s3_port}",
+        "fs.s3a.endpoint": settings.s3_endpoint,
         "fs.s3a.endpoint.region": "us-east-1",
-        "fs.s3a.path.style.access": True,
-        "fs.s3a.connection.ssl.enabled": False,
+        "fs.s3a.path.style.access": settings.s3_path_style,
+        "fs.s3a.connection.ssl.enabled": settings.s3_secure,
         # Not in here: Flink logs its configuration and tells it over REST, and takes the access key for no secret.
         "fs.s3a.aws.credentials.provider": "com.amazonaws.auth.EnvironmentVariableCredentialsProvider",
         # What REST says about metrics is at most this old.

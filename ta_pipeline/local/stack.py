@@ -125,19 +125,28 @@ class Stack:
     def status(self) -> list[ComponentStatus]:
         """Every component of `TA_LOCAL_COMPONENTS` and whatever else runs, with a fresh readiness check."""
         processes = self.supervisor.processes()
-        return [self._status(component, processes.get(component.name)) for component in self._components()]
+        running = {name for name, process in processes.items() if process.is_running}
+        shown = [one for one in self._components() if one.name in {*self.local.components, *running}]
+        return [self._status(component, processes.get(component.name)) for component in shown]
 
     def environment(self) -> dict[str, str]:
-        """The `TA_*` variables that point the job and every client at this stack."""
+        """The `TA_*` variables that point the job and every client at this stack.
+
+        Of a component that is not one of `TA_LOCAL_COMPONENTS` they do not say where it is: it is elsewhere, and the
+        settings know.
+        """
         local = self.local
+        kafka_here = self.kafka_access.environment
+        registry_here = {"TA_SCHEMA_REGISTRY_URL": registry_url(local)}
+        s3_here = {
+            "TA_S3_ENDPOINT": f"http://{LOOPBACK}:{local.s3_port}", "TA_S3_PATH_STYLE": "true", "TA_S3_SECURE": "false",
+        }  # fmt: skip
         return {
-            **self.kafka_access.environment,
-            "TA_SCHEMA_REGISTRY_URL": registry_url(local),
+            **(kafka_here if "kafka" in local.components else {}),
+            **(registry_here if "registry" in local.components else {}),
+            **(s3_here if "s3" in local.components else {}),
             "TA_SCHEMA_REGISTRY_USERNAME": self.settings.schema_registry_username,
             "TA_SCHEMA_REGISTRY_PASSWORD": self.settings.schema_registry_password.get_secret_value(),
-            "TA_S3_ENDPOINT": f"http://{LOOPBACK}:{local.s3_port}",
-            "TA_S3_PATH_STYLE": "true",
-            "TA_S3_SECURE": "false",
             "TA_S3_ACCESS_KEY": self.settings.s3_access_key.get_secret_value(),
             "TA_S3_SECRET_KEY": self.settings.s3_secret_key.get_secret_value(),
             "TA_CLICKHOUSE_URL": f"http://{LOOPBACK}:{local.clickhouse_port}"
@@ -187,8 +196,8 @@ class Stack:
             s3(self.local, self.settings, java),
             clickhouse(self.local, self.settings, arrange=lambda: apply_migrations(here)),
             zookeeper(self.local, java),
-            jobmanager(self.local, self.settings, java),
-            taskmanager(self.local, self.settings, java),
+            jobmanager(self.local, here, java),
+            taskmanager(self.local, here, java),
             clock(self.local, here),
             probe(self.local, here),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import typer
+from markdown_it import MarkdownIt
 
 from orchestration.definitions import defs
 from orchestration.defs.deployment.assets import RolloutConfig
@@ -22,20 +24,22 @@ from ta_pipeline.kubernetes.manifests import render
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.rollout.stored_log import uri_of
 from ta_pipeline.settings import load_settings
+from tests.documented import blocks_of, without_comment
 
-PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
+PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")])
 RUNBOOKS = REPOSITORY / "docs" / "runbooks.md"
-_CODE = re.compile(r"^\s*```\n(.*?)^\s*```$|`([^`]+)`", re.M | re.S)
 _COMMAND = re.compile(r"(?:^|[;&|] |-- )ta ([a-z-]+(?: .*)?)$")
 _PAGE = re.compile(r"\bdocs/[\w-]+\.md\b")
 _DEPLOYMENT = re.compile(r"\b(?:deploy|service|flinkdeployment)[/ ]((?:torghut-ta)[\w-]*)")
 
 
 def code_of(page: Path) -> Iterator[str]:
-    """Each line of code, in blocks and between backticks, without what is said behind `#`."""
-    for block, inline in _CODE.findall(page.read_text(encoding="utf-8")):
-        for line in (block or " ".join(inline.split())).splitlines():
-            yield line.partition(" # ")[0].strip()
+    """Each line of commands, in blocks and between backticks, without what is said behind `#`."""
+    for block in blocks_of(page):
+        yield from (without_comment(line).strip() for line in block.splitlines())
+    for token in MarkdownIt("commonmark").enable("table").parse(page.read_text(encoding="utf-8")):
+        codes = (one.content for one in token.children or [] if one.type == "code_inline")
+        yield from (without_comment(code).strip() for code in codes)
 
 
 def commands_of(page: Path) -> list[str]:
@@ -43,10 +47,16 @@ def commands_of(page: Path) -> list[str]:
     return [found[1] for line in code_of(page) if (found := _COMMAND.search(line))]
 
 
+@functools.cache
+def command_line() -> Any:
+    """`ta`, with all that is below it."""
+    return typer.main.get_command(app)
+
+
 def wrong_in(command: str) -> str | None:
     """What of a command `ta` does not know; None: nothing."""
     words = shlex.split(command.partition(" | ")[0].partition("; ")[0])
-    found: Any = typer.main.get_command(app)
+    found = command_line()
     # Of a group only.
     while (commands := getattr(found, "commands", None)) and words and not words[0].startswith("-"):
         word = words.pop(0)
@@ -54,11 +64,12 @@ def wrong_in(command: str) -> str | None:
             return f"there is no {word!r}"
         found = commands[word]
     known = {option for parameter in found.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    known.add("--help")
     unknown = [word for word in words if word.startswith("-") and word.partition("=")[0] not in known]
     return f"there is no {', '.join(unknown)}" if unknown else None
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
 def test_every_command_and_option_that_a_page_names_exists(page: Path) -> None:
     found = {command: wrong for command in commands_of(page) if (wrong := wrong_in(command))}
     assert found == {}
@@ -71,7 +82,7 @@ def test_commands_are_found_and_told_from_wrong_ones() -> None:
     assert wrong_in("recover --everything") == "there is no --everything"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
 def test_every_page_that_is_named_exists(page: Path) -> None:
     named = set(_PAGE.findall(page.read_text(encoding="utf-8")))
     assert {name for name in named if not (REPOSITORY / name).is_file()} == set()
@@ -89,23 +100,28 @@ def test_the_jobs_that_the_runbooks_start_exist() -> None:
     assert named - jobs == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
 def test_the_options_of_a_rollout_that_a_page_names_exist(page: Path) -> None:
     fields = {"flink_deployment": RolloutConfig.model_fields, "roll_back": RollbackConfig.model_fields}
     named = re.findall(r"`(flink_deployment|roll_back): (\w+)", page.read_text(encoding="utf-8"))
     assert [(op, field) for op, field in named if field not in fields[op]] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_deployments_that_kubectl_is_asked_for_are_those_that_are_rendered(page: Path) -> None:
-    rendered = {
+@functools.cache
+def rendered_names() -> set[str]:
+    """What `kubectl` can be asked for by name."""
+    return {
         one["metadata"]["name"]
         for overlay in ("prod", "dagster")
         for one in render(overlay)
         if one["kind"] in {"Deployment", "FlinkDeployment", "Service"}
     }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
+def test_the_deployments_that_kubectl_is_asked_for_are_those_that_are_rendered(page: Path) -> None:
     named = set(_DEPLOYMENT.findall(page.read_text(encoding="utf-8")))
-    assert named - rendered == set()
+    assert named - rendered_names() == set()
 
 
 def test_make_help_lists_every_target_that_says_what_it_does() -> None:
@@ -121,7 +137,7 @@ def test_make_help_lists_every_target_that_says_what_it_does() -> None:
     assert {name: text.strip() for name, _, text in told} == described
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
 def test_no_page_says_a_thing_twice(page: Path) -> None:
     opened = [text[:40] for text in page.read_text(encoding="utf-8").split("\n\n") if re.match(r"[A-Z]", text)]
     assert [start for start in opened if len(start) == 40 and opened.count(start) > 1] == []

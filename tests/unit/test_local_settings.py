@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from ta_pipeline.errors import SettingsError
+from ta_pipeline.local.flink import _configuration
 from ta_pipeline.local.settings import COMPONENTS, load_local_settings, parse_components, variables
+from ta_pipeline.local.stack import Stack, local_settings
 from ta_pipeline.settings import load_settings
 
 
@@ -60,6 +62,25 @@ def test_settings_given_to_a_process_are_read_back_as_they_were(monkeypatch: pyt
     for name, value in variables(settings).items():
         monkeypatch.setenv(name, value)
     assert load_settings() == settings
+
+
+def test_what_the_stack_does_not_run_is_where_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = {
+        "TA_KAFKA_BOOTSTRAP": "broker.example:9093", "TA_S3_ENDPOINT": "https://s3.example", "TA_S3_SECURE": "true",
+        "TA_SCHEMA_REGISTRY_URL": "https://registry.example", "TA_CLICKHOUSE_URL": "https://clickhouse.example:8443",
+    }  # fmt: skip
+    for name, value in theirs.items():
+        monkeypatch.setenv(name, value)
+    local, settings = load_local_settings(components="flink,clock,probe"), load_settings()
+    assert theirs.items() <= variables(local_settings()).items()
+    assert not theirs.keys() & Stack(local, settings).environment().keys() - {"TA_CLICKHOUSE_URL"}
+    flink = _configuration(local, settings)
+    assert (flink["fs.s3a.endpoint"], flink["fs.s3a.connection.ssl.enabled"]) == ("https://s3.example", True)
+    # A stack that runs them is its own.
+    here = Stack(load_local_settings(), settings).environment()
+    assert here["TA_KAFKA_BOOTSTRAP"] == "127.0.0.1:19092"
+    assert here["TA_S3_ENDPOINT"] == "http://127.0.0.1:19000"
+    assert here["TA_SCHEMA_REGISTRY_URL"] == "http://127.0.0.1:18081/apis/ccompat/v7"
 
 
 def test_a_process_gets_only_the_settings_that_were_asked_for() -> None:

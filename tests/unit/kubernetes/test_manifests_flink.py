@@ -40,7 +40,7 @@ DIFFERENT = {
     "jobmanager.memory.process.size", "taskmanager.memory.process.size", "taskmanager.numberOfTaskSlots",
     "taskmanager.memory.task.off-heap.size",
     # Places.
-    "python.executable", "python.client.executable", "io.tmp.dirs", "web.tmpdir", "fs.s3a.endpoint",
+    "python.executable", "python.client.executable", "io.tmp.dirs", "web.tmpdir",
     # Of a machine of one's own: the client ends, and whoever reaches the web UI may profile.
     "env.java.opts.client", "rest.profiling.enabled",
 }  # fmt: skip

@@ -1,0 +1,7 @@
+"""`python -m ta_pipeline.drawings`: draw what docs/concepts.md shows."""
+
+from __future__ import annotations
+
+from ta_pipeline.drawings.all import draw_all
+
+draw_all()

@@ -1,0 +1,175 @@
+"""The pages' commands on a local stack of their own, in the pages' order, by a shell as a person has it."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from ta_pipeline.local.ports import free_port
+from ta_pipeline.local.settings import LocalSettings, load_local_settings
+from ta_pipeline.local.stack import Stack
+from ta_pipeline.settings import Settings, load_settings
+from tests.documented import Way
+from tests.jobs import simulated
+from tests.messages import write_recording
+from tests.pages import HOW_TO, PAGES, Done, commands_of, run_commands
+from tests.proofs import Say
+from tests.stack import DEFAULT_OFFSET, PORT_OFFSET
+
+pytestmark = [pytest.mark.more, pytest.mark.timeout(1_800)]
+
+SECRET = "known-to-this-test"  # noqa: S105 - of a stack that lives for minutes
+DAY = "2018-01-02"
+"""Of the recordings: the day of a command in docs/replay-validation.md."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a command has to do here: its exit status, and what it has to say."""
+
+    statuses: tuple[int, ...] = (0,)
+    says: str = ""
+
+
+EXPECTED: dict[str, Expected] = {
+    # On a machine that does other things too, a latency may be bad; the question is answered.
+    "ta health": Expected((0, 1), "kafka_reachable"),
+    "ta rollout plan": Expected((0, 1)),
+    "ta status": Expected((0,), "taskmanager"),
+    "ta doctor --abort ID": Expected((1,), "ID"),
+    "ta doctor --abort-hanging 'TOPIC[PARTITION]'": Expected((1,), "TOPIC[PARTITION]"),
+    # The state is there, and the job runs: it says so, and does nothing.
+    "ta recover": Expected((1,)),
+    "ta recover --from 2026-07-21T08:00:00Z": Expected((1,)),
+    "ta validate day_trades.jsonl.gz --job-set TA_VWAP_WINDOW_SECONDS=60": Expected((1,)),
+    "ta job status": Expected((0,), "breaker"),
+}
+"""Every other command ends with 0."""
+
+
+@dataclass
+class Machine:
+    """A folder with recordings, and ports and directories of a stack that nobody has started yet."""
+
+    folder: Path
+    local: LocalSettings
+    instead: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, commands: list[str]) -> list[Done]:
+        """The commands in one shell, with what stands here for the pages' examples."""
+        prepared = [self._prepared(command) for command in commands]
+        done = run_commands(prepared, self.folder, self.local.variables(), timeout_seconds=1_500)
+        return [Done(command, one.status, one.output) for command, one in zip(commands, done, strict=True)]
+
+    def _prepared(self, command: str) -> str:
+        for example, here in self.instead.items():
+            command = command.replace(example, here)
+        if command.startswith("read -rs "):
+            return f"export {command.rpartition(' ')[2]}='{SECRET}'"
+        if command.startswith("ta feed"):
+            # Goes on in the background, until the next one or the end.
+            return f'[ -z "$FEED" ] || kill $FEED; {command} > feed.txt 2>&1 & FEED=$!; sleep 20'
+        if command == "ta job stop":
+            return f"kill $FEED; FEED=; {command} > stopped.txt && cat stopped.txt"
+        if command == "ta watch":
+            # A person ends it.
+            return f"{command} --seconds 10"
+        if command.endswith(" PATH"):
+            return command.replace("PATH", "$(tail -1 stopped.txt)")
+        return command
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    offset = int(os.environ.get(PORT_OFFSET, DEFAULT_OFFSET))
+    folder = Path(tempfile.mkdtemp(prefix="ta-pages-"))
+    local = load_local_settings().shifted(offset, folder / "stack")
+    start = datetime.fromisoformat(f"{DAY}T15:00:00+00:00").timestamp()
+    messages = simulated(symbols=1, rate=40, seconds=60, seed=7, start=start)
+    for kind, name in (("t", "trades"), ("q", "quotes")):
+        chosen = [message for message in messages if message["T"] == kind]
+        plain = write_recording(folder / f"{name}.jsonl", [{**message, "S": "XXX"} for message in chosen])
+        for file in (f"day_{name}.jsonl.gz", f"xxx_20180102_{name}.jsonl.gz"):
+            (folder / file).write_bytes(gzip.compress(plain.read_bytes()))
+    try:
+        yield Machine(folder, local)
+    finally:
+        Stack(local).down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def judge(found: list[Done], say: Say) -> None:
+    """Every command did what its page says."""
+    wrong = []
+    for done in found:
+        expected = EXPECTED.get(done.command, Expected())
+        say(f"{done.status}  {done.command}")
+        if done.status not in expected.statuses or expected.says not in done.output or "Traceback" in done.output:
+            wrong.append(f"{done.command} ended with {done.status}:\n{done.output[-1_500:]}")
+    assert not wrong, "\n\n".join(wrong)
+
+
+def test_every_page_from_the_quick_start_on_does_what_it_says(machine: Machine, say: Say) -> None:
+    commands: list[str] = []
+    for page in PAGES:
+        own = [one.text for one in commands_of(page) if one.way is Way.STACK or "orchestration.run" in one.text]
+        commands += own if not commands else [text for text in own if text not in commands]
+    now = datetime.now(UTC)
+    machine.instead = {
+        "2026-07-21T13:45:00Z": f"{now - timedelta(minutes=30):%Y-%m-%dT%H:%M:%SZ}",
+        "2026-11-24": f"{datetime.now(ZoneInfo('America/New_York')):%Y-%m-%d}",
+        "--day 2018-01-02": "--set TA_RECORDINGS_DIR=$PWD --day 2018-01-02",
+    }
+    # Jobs of Dagster are in a history of this test; `run` is the one of the runbooks.
+    begin = ["export DAGSTER_HOME=$PWD/dagster FEED=; mkdir -p $DAGSTER_HOME"]
+    judge(machine.run([*begin, *commands, "kill $FEED", "ta down"]), say)
+
+
+@contextmanager
+def _theirs(component: str) -> Iterator[Settings]:
+    """One component as somebody else has it, with a user and a password; where it is."""
+    folder = Path(tempfile.mkdtemp(prefix="ta-theirs-"))
+    ports = {name: free_port() for name in LocalSettings.model_fields if name.startswith(component) and "port" in name}
+    local = load_local_settings(
+        dir=folder, components=(component,), kafka_security="SASL_SSL" if component == "kafka" else "PLAINTEXT", **ports
+    )
+    given = load_settings(
+        kafka_username="torghut-ta", kafka_password=SECRET, s3_access_key=SECRET, s3_secret_key=SECRET,
+        schema_registry_username="ta", schema_registry_password=SECRET, clickhouse_password=SECRET,
+    )  # fmt: skip
+    stack = Stack(local, given)
+    try:
+        stack.up()
+        yield load_settings(**{name.removeprefix("TA_").lower(): value for name, value in stack.environment().items()})
+    finally:
+        stack.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_EXAMPLES: dict[str, Callable[[Settings], dict[str, str]]] = {
+    "kafka": lambda there: {"broker.example:9093": there.kafka_bootstrap, "ca.pem": there.kafka_ca_file},
+    "s3": lambda there: {"https://minio.example:9000 TA_S3_SECURE=true": there.s3_endpoint},
+    "registry": lambda there: {"https://karapace.example:8081": there.schema_registry_url},
+    "clickhouse": lambda there: {
+        "https://clickhouse.example:8443 TA_CLICKHOUSE_USERNAME=torghut": there.clickhouse_url
+    },
+}
+"""What stands in the page, and what takes its place here: no TLS to those that the local stack has without."""
+
+
+@pytest.mark.parametrize("component", HOW_TO)
+def test_what_is_elsewhere_is_used_as_its_page_says(component: str, machine: Machine, say: Say) -> None:
+    with _theirs(component) as there:
+        machine.instead = _EXAMPLES[component](there)
+        commands = [one.text for one in commands_of(f"docs/how-to/{component}.md")]
+        judge(machine.run([*commands, "ta status", "ta down"]), say)
