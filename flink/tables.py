@@ -237,6 +237,7 @@ def _kafka_options(settings: Settings, table: str, topic: str, startup: Mapping[
             "topic": f"{topic};{settings.clock_topic}",
             "clock.type-field": "payload.T",
             "clock.reason-field": "reject_reason",
+            "clock.time-field": "event_ms",
             "clock.idle-timeout": f"{settings.idle_timeout_ms} ms",
         }
     else:

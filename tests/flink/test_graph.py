@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ta_pipeline.local.flink import bounded_environment
-from ta_pipeline.local.jars import ensure_jars
-from ta_pipeline.local.java import java_home
-from ta_pipeline.local.settings import load_local_settings
 from ta_pipeline.settings import load_settings
 
 LARGE = 1 << 40
@@ -21,15 +15,7 @@ LARGE = 1 << 40
 SNAPSHOT = Path(__file__).with_name("uids.txt")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _flink_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    local = load_local_settings()
-    ensure_jars(local.jars_dir)
-    before = dict(os.environ)
-    os.environ.update(bounded_environment(local, java_home(), tmp_path_factory.mktemp("flink")))
-    yield
-    os.environ.clear()
-    os.environ.update(before)
+pytestmark = pytest.mark.usefixtures("flink_home")
 
 
 def _build(*, drill: bool = False, **overrides: Any) -> Any:

@@ -29,7 +29,8 @@ import org.apache.flink.table.types.logical.RowType;
  * says. The clock's topic is among its topics; its records have {@code clock} in the field {@code clock.type-field}.
  *
  * <p>Options: those of {@code kafka}, without {@code scan.watermark.idle-timeout}; {@code clock.type-field}; {@code
- * clock.reason-field}, which is not null in records that cannot be used; and {@code clock.idle-timeout}.
+ * clock.reason-field}, which is not null in records that cannot be used; {@code clock.time-field}, which has a record's
+ * time, epoch milliseconds; and {@code clock.idle-timeout}.
  */
 public final class ClockedKafkaFactory extends KafkaDynamicTableFactory {
 
@@ -39,11 +40,14 @@ public final class ClockedKafkaFactory extends KafkaDynamicTableFactory {
             ConfigOptions.key("clock.type-field").stringType().noDefaultValue();
     private static final ConfigOption<String> REASON_FIELD =
             ConfigOptions.key("clock.reason-field").stringType().noDefaultValue();
+    private static final ConfigOption<String> TIME_FIELD =
+            ConfigOptions.key("clock.time-field").stringType().noDefaultValue();
 
     // One factory object serves every table of its connector, one after the other, in the planner's thread.
     private Duration idleTimeout;
     private String typeField;
     private String reasonField;
+    private String timeField;
 
     @Override
     public String factoryIdentifier() {
@@ -56,6 +60,7 @@ public final class ClockedKafkaFactory extends KafkaDynamicTableFactory {
         options.add(IDLE_TIMEOUT);
         options.add(TYPE_FIELD);
         options.add(REASON_FIELD);
+        options.add(TIME_FIELD);
         return options;
     }
 
@@ -64,6 +69,7 @@ public final class ClockedKafkaFactory extends KafkaDynamicTableFactory {
         Map<String, String> options = context.getCatalogTable().getOptions();
         typeField = options.get(TYPE_FIELD.key());
         reasonField = options.get(REASON_FIELD.key());
+        timeField = options.get(TIME_FIELD.key());
         idleTimeout = Configuration.fromMap(options).get(IDLE_TIMEOUT);
         return super.createDynamicTableSource(context);
     }
@@ -97,7 +103,8 @@ public final class ClockedKafkaFactory extends KafkaDynamicTableFactory {
                         startupTimestampMillis, boundedMode, specificEndOffsets, endTimestampMillis, tableIdentifier,
                         parallelism),
                 idleTimeout.toMillis(), position(names, TYPE_FIELD, typeField, tableIdentifier),
-                position(names, REASON_FIELD, reasonField, tableIdentifier));
+                position(names, REASON_FIELD, reasonField, tableIdentifier),
+                position(names, TIME_FIELD, timeField, tableIdentifier));
     }
 
     private static int position(List<String> names, ConfigOption<String> option, String field, String table) {
@@ -133,8 +140,9 @@ public final class ClockedKafkaFactory extends KafkaDynamicTableFactory {
         private final long idleTimeoutMillis;
         private final int typeField;
         private final int reasonField;
+        private final int timeField;
 
-        Source(Arguments a, long idleTimeoutMillis, int typeField, int reasonField) {
+        Source(Arguments a, long idleTimeoutMillis, int typeField, int reasonField, int timeField) {
             super(a.physicalDataType, a.keyDecodingFormat, a.valueDecodingFormat, a.keyProjection, a.valueProjection,
                     a.keyPrefix, a.topics, a.topicPattern, a.properties, a.startupMode, a.specificStartupOffsets,
                     a.startupTimestampMillis, a.boundedMode, a.specificEndOffsets, a.endTimestampMillis, false,
@@ -143,16 +151,18 @@ public final class ClockedKafkaFactory extends KafkaDynamicTableFactory {
             this.idleTimeoutMillis = idleTimeoutMillis;
             this.typeField = typeField;
             this.reasonField = reasonField;
+            this.timeField = timeField;
         }
 
         @Override
         public void applyWatermark(WatermarkStrategy<RowData> watermarks) {
-            super.applyWatermark(new IdleWhileOthersAreRead(watermarks, idleTimeoutMillis, typeField, reasonField));
+            super.applyWatermark(
+                    new IdleWhileOthersAreRead(watermarks, idleTimeoutMillis, typeField, reasonField, timeField));
         }
 
         @Override
         public DynamicTableSource copy() {
-            Source copy = new Source(arguments, idleTimeoutMillis, typeField, reasonField);
+            Source copy = new Source(arguments, idleTimeoutMillis, typeField, reasonField, timeField);
             copy.producedDataType = producedDataType;
             copy.metadataKeys = metadataKeys;
             copy.watermarkStrategy = watermarkStrategy;
