@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -18,9 +19,11 @@ from ta_pipeline.errors import SettingsError, TaError
 from ta_pipeline.feed import FeedReport, Outgoing, recorded, send, simulated
 from ta_pipeline.local.stack import local_settings
 from ta_pipeline.simulator import Market
-from ta_pipeline.terminal import errors, fail
+from ta_pipeline.terminal import errors, fail, is_logging
 
 _DEFAULT = Market()
+_log = logging.getLogger("ta.feed")
+SAID_SECONDS = 10.0
 
 console = Console()
 
@@ -75,16 +78,30 @@ def feed(
         else:
             messages = recorded(recordings or [], settings, speed=pace, as_recorded=as_recorded)
         with _stopped_by_signals() as stop, Progress(*columns, console=console, transient=True) as progress:
+            said = _Said()
             task = progress.add_task("starting", total=market.seconds if market is not None else None)
 
             def show(sent: int, elapsed: float) -> None:
                 each = sent / elapsed if elapsed else 0.0
                 progress.update(task, description=f"{sent:,} sent, {each:,.0f}/s", completed=elapsed)
+                said.at(sent, elapsed)
 
             report = send(settings, messages, stop=stop, progress=show)
     except TaError as error:
         fail(error)
     _show(report, paced=fakepaca or pace is not None)
+
+
+class _Said:
+    """Logs how far it is, every `SAID_SECONDS`, where no person sees the progress (`TA_LOG_FORMAT=json`)."""
+
+    def __init__(self) -> None:
+        self._next = SAID_SECONDS
+
+    def at(self, sent: int, elapsed: float) -> None:
+        if is_logging() and elapsed >= self._next:
+            self._next = elapsed + SAID_SECONDS
+            _log.info("%d messages sent, %.0f a second", sent, sent / elapsed)
 
 
 def _market(given: dict[str, Any]) -> Market:
@@ -110,16 +127,19 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
 
 
 def _show(report: FeedReport, *, paced: bool) -> None:
-    table = Table("topic", "messages")
-    for topic, count in report.sent.items():
-        table.add_row(topic, f"{count:,}")
-    console.print(table)
     text = f"{report.total:,} in {report.seconds:.1f} s, {report.total / max(report.seconds, 1e-9):,.0f}/s"
     if paced:
         text += (
             f"; behind schedule p50 {report.delay_p50_ms:.1f} ms, p99 {report.delay_p99_ms:.1f} ms, "
             f"max {report.delay_max_ms:.1f} ms"
         )
+    if is_logging():
+        _log.info("%s", text)
+        return
+    table = Table("topic", "messages")
+    for topic, count in report.sent.items():
+        table.add_row(topic, f"{count:,}")
+    console.print(table)
     console.print(text, highlight=False)
 
 

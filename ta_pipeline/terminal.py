@@ -31,6 +31,7 @@ def log_as_asked() -> None:
     """Let what a command logs, and the error that ends it, be JSON lines on standard error, where that is asked for."""
     if is_logging():
         log_to("cli", STDERR, logging.WARNING)
+        logging.getLogger("ta").setLevel(logging.INFO)
 
 
 def fail(error: TaError, status: int = 1) -> NoReturn:

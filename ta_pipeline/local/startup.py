@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from ta_pipeline.errors import StackError
 from ta_pipeline.local.components import Component, NotReadyError
 from ta_pipeline.local.supervisor import Process, Supervisor
+from ta_pipeline.logs.files import LogFile
+from ta_pipeline.logs.view import as_text
 
 POLL_SECONDS = 0.25
 TOLERATED_DEATHS = 2
@@ -78,8 +80,6 @@ def _is_ready(supervisor: Supervisor, item: _Waiting, process: Process | None) -
 
 
 def _tail(supervisor: Supervisor, name: str) -> str:
-    try:
-        lines = supervisor.layout.log_file(name).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return "(no log)"
-    return "\n".join(lines[-LOG_TAIL_LINES:])
+    with LogFile(name, supervisor.layout.log_file(name)) as log:
+        lines = [as_text(line, with_component=False) for line in log.lines(last=LOG_TAIL_LINES)]
+    return "\n".join(lines) or "(no log)"

@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import cache
 
-from ta_pipeline.logs.formatting import JsonFormatter, cut
+from ta_pipeline.errors import SettingsError
+from ta_pipeline.logs.formatting import Hide, JsonFormatter, as_it_is, cut
 
 
 class DagsterFormatter(JsonFormatter):
-    """One JSON object for each record, of a run or of one of Dagster's own processes."""
+    """One JSON object for each record, of a run or of one of Dagster's own processes.
+
+    Secrets of the environment's settings are taken out: what a client raises inside of a run is not ours.
+    """
+
+    def __init__(self, component: str) -> None:
+        super().__init__(component, _without_secrets)
 
     def message_of(self, record: logging.LogRecord) -> str:
         """What was said, without the ids that Dagster puts before it: they are fields."""
@@ -34,6 +42,21 @@ class DagsterFormatter(JsonFormatter):
         meta = _meta(record)
         ours = {"run_id": meta.get("run_id"), "step": meta.get("step_key")}
         return {**{name: value for name, value in ours.items() if value}, **super().about(record)}
+
+
+def _without_secrets(text: str) -> str:
+    return _hide()(text)
+
+
+@cache
+def _hide() -> Hide:
+    # With the first line, not before: most processes of Dagster's never log one, and the settings take their time.
+    from ta_pipeline.settings import load_settings  # noqa: PLC0415
+
+    try:
+        return load_settings().without_secrets
+    except SettingsError:
+        return as_it_is
 
 
 def _meta(record: logging.LogRecord) -> Mapping[str, object]:

@@ -62,7 +62,7 @@ class JsonFormatter(logging.Formatter):
             "deployment": os.environ.get(DEPLOYMENT_VARIABLE) or DEFAULT_DEPLOYMENT,
             "thread": record.threadName,
             "error": self.hide(self.error_of(record)) or None,
-            **self.about(record),
+            **{name: self.hide(said) if isinstance(said, str) else said for name, said in self.about(record).items()},
         }
         line = {name: known[name] for name in NAMES if known.get(name) is not None}
         return json.dumps(line, default=str, ensure_ascii=False)

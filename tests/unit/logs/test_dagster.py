@@ -14,16 +14,18 @@ from ta_pipeline.local.dagster_log import json_lines, keep
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.logs.fields import FIELDS, NAMES
 
+SECRET = "s3cr3t-k3y"  # noqa: S105 - of nobody
 ALWAYS = {field.name for field in FIELDS if field.always}
 A_RUN = """
 import logging
+import os
 import dagster as dg
 from dagster._utils.log import configure_loggers
 
 @dg.asset
 def prices(context: dg.AssetExecutionContext) -> None:
     context.log.warning("100 % of it", extra={"symbol": "NVDA"})
-    raise ValueError("no prices")
+    raise ValueError("no prices from " + os.environ["TA_S3_SECRET_KEY"])
 
 configure_loggers(formatter="colored")
 logging.getLogger("dagster.daemon").info("the daemon is up")
@@ -41,7 +43,7 @@ def lines_of(program: str, **environment: str) -> list[str]:
 
 
 def test_a_run_and_a_process_of_dagster_log_the_fields_of_the_table() -> None:
-    lines: list[dict[str, Any]] = [json.loads(line) for line in lines_of(A_RUN)]
+    lines: list[dict[str, Any]] = [json.loads(line) for line in lines_of(A_RUN, TA_S3_SECRET_KEY=SECRET)]
     for line in lines:
         assert set(line) >= ALWAYS
         assert set(line) <= set(NAMES)
@@ -52,7 +54,8 @@ def test_a_run_and_a_process_of_dagster_log_the_fields_of_the_table() -> None:
     assert (said["level"], said["step"]) == ("WARN", "prices")
     (failed,) = [line for line in lines if line["message"].startswith("STEP_FAILURE: ")]
     assert failed["run_id"] == said["run_id"]
-    assert "ValueError: no prices" in failed["error"]
+    assert "ValueError: no prices from **********" in failed["error"]
+    assert SECRET not in json.dumps(lines)
 
 
 def test_other_python_processes_and_those_that_are_to_write_text_are_left_alone() -> None:

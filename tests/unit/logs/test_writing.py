@@ -138,6 +138,7 @@ def test_secrets_are_taken_out_of_messages_tracebacks_and_fields(tmp_path: Path)
         int("s3cr3t-k3y")
     except ValueError:
         record.exc_info = sys.exc_info()
+    record.detail = "refused: s3cr3t-k3y"
     for formatter in (JsonFormatter("probe", settings.without_secrets), TextFormatter(settings.without_secrets)):
         line = formatter.format(record)
         assert "password=**********" in line
