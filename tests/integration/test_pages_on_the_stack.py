@@ -95,7 +95,7 @@ def machine() -> Iterator[Machine]:
     folder = Path(tempfile.mkdtemp(prefix="ta-pages-"))
     local = load_local_settings().shifted(offset, folder / "stack")
     start = datetime.fromisoformat(f"{DAY}T15:00:00+00:00").timestamp()
-    messages = simulated(symbols=1, rate=40, seconds=60, seed=7, start=start)
+    messages = simulated(symbols=1, rate=30, seconds=150, seed=7, start=start)
     for kind, name in (("t", "trades"), ("q", "quotes")):
         chosen = [message for message in messages if message["T"] == kind]
         plain = write_recording(folder / f"{name}.jsonl", [{**message, "S": "XXX"} for message in chosen])

@@ -83,6 +83,13 @@ def test_what_the_stack_does_not_run_is_where_the_settings_say(monkeypatch: pyte
     assert here["TA_SCHEMA_REGISTRY_URL"] == "http://127.0.0.1:18081/apis/ccompat/v7"
 
 
+def test_the_status_is_of_the_components_that_the_stack_has(tmp_path: Path) -> None:
+    stack = Stack(load_local_settings(components="flink,clock", dir=tmp_path), load_settings())
+    assert {line.name: line.state for line in stack.status()} == dict.fromkeys(
+        ("zookeeper", "jobmanager", "taskmanager", "clock"), "stopped"
+    )
+
+
 def test_a_process_gets_only_the_settings_that_were_asked_for() -> None:
     assert variables(load_settings(dedup=False), ("dedup", "parallelism")) == {
         "TA_DEDUP": "false",
