@@ -24,10 +24,10 @@ from orchestration.keys import JOB
 from orchestration.resources import NOW, PLATFORM, epoch_ms
 from ta_pipeline.feed import send as feed
 from ta_pipeline.kafka_config import client_config
+from ta_pipeline.metrics.limits import OPEN_MARGIN_MS
 from ta_pipeline.monitoring.flink_source import FlinkStatus
 from ta_pipeline.monitoring.history import History
 from ta_pipeline.monitoring.judge import QUESTIONS, judge
-from ta_pipeline.monitoring.kafka_source import OPEN_MARGIN_MS
 from ta_pipeline.monitoring.snapshot import StatusSnapshot, Unreachable, take_snapshot
 from ta_pipeline.monitoring.verdicts import Verdict
 from ta_pipeline.platform import Platform
