@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-import time
-
-import requests
-
 from ta_pipeline.histogram import Histogram
 from ta_pipeline.metrics.catalog import METRICS, metric
 from ta_pipeline.monitoring.kafka_source import KafkaStatus, PartitionEnd, Unread
 from ta_pipeline.probe_around import KEPT_MS, TICK_KEPT_MS, Around, Tick, parse_tick
 from ta_pipeline.probe_metrics import Surroundings, metrics_text
-from ta_pipeline.probe_server import ProbeServer
 from ta_pipeline.probe_window import ProbeWindow
 from ta_pipeline.settings import load_settings
 from ta_pipeline.transactions.age import ages_of
@@ -76,26 +70,6 @@ def test_dagsters_verdicts_are_told_for_ten_minutes() -> None:
 def test_a_heartbeat_of_another_form_is_a_heartbeat() -> None:
     assert parse_tick(None, 5) == parse_tick([1], 5) == parse_tick({"verdicts": [1], "job_wanted": "yes"}, 5) == Tick(5)
     assert parse_tick({"verdicts": {"a": 1, "b": True}}, 5).verdicts == {"b": True}
-
-
-def test_what_dagster_posts_is_in_the_metrics() -> None:
-    stop, server = threading.Event(), ProbeServer(load_settings(kafka_bootstrap="127.0.0.1:1"), "127.0.0.1:0")
-    thread = threading.Thread(target=server.run, args=(stop,))
-    thread.start()
-    try:
-        body = {"verdicts": {"s3_reachable": True}, "job_wanted": None}
-        assert requests.post(f"{server.url}/heartbeat", json=body, timeout=5).status_code == 204
-        text = requests.get(f"{server.url}/metrics", timeout=5).text
-        assert 'ta_verdict_bad{verdict="s3_reachable"} 1\n' in text
-        assert "ta_job_wanted" not in text
-        assert requests.post(f"{server.url}/heartbeat", data=b"{", timeout=5).status_code == 204
-        deadline = time.monotonic() + 30
-        while "\nta_kafka_reachable 0\n" not in requests.get(f"{server.url}/metrics", timeout=5).text:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-    finally:
-        stop.set()
-        thread.join()
 
 
 def test_event_to_signal_is_a_histogram_that_only_grows() -> None:
