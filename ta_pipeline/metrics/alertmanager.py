@@ -12,9 +12,10 @@ _CHECKPOINTS = ("TaCheckpointOld", "TaCheckpointSlow", "TaOpenTransaction")
 _OF_A_RUNNING_JOB = (*_FRESHNESS, *_CHECKPOINTS, "TaBackpressure")
 EXPLAINS: dict[str, tuple[str, ...]] = {
     "TaJobManagerMissing": (
-        "TaTaskManagerMissing", "TaJobAbsent", "TaJobNotRunning", "TaTableJobNotRunning", *_OF_A_RUNNING_JOB,
+        "TaTaskManagerMissing", "TaMetricsMissing", "TaJobAbsent", "TaJobNotRunning", "TaTableJobNotRunning",
+        *_OF_A_RUNNING_JOB,
     ),
-    "TaTaskManagerMissing": ("TaJobNotRunning", "TaTableJobNotRunning", *_OF_A_RUNNING_JOB),
+    "TaTaskManagerMissing": ("TaMetricsMissing", "TaJobNotRunning", "TaTableJobNotRunning", *_OF_A_RUNNING_JOB),
     "TaKafkaUnreachable": ("TaJobNotRunning", "TaRestarts", "TaTableJobNotRunning", "TaNoTrades", *_OF_A_RUNNING_JOB),
     "TaJobAbsent": _OF_A_RUNNING_JOB,
     "TaJobNotRunning": _OF_A_RUNNING_JOB,
