@@ -1,0 +1,8 @@
+"""What Prometheus sees of the platform, and what is made of it.
+
+catalog    every metric that rules and dashboard use: name, kind, unit, labels, meaning
+scrape     where Prometheus gets them, and how it names what Flink cannot label
+limits     from which number on something is wrong; monitoring's verdicts have the same ones
+alerts     the rules
+page       docs/metrics.md
+"""
