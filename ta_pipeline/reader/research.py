@@ -9,7 +9,7 @@ is the end of the window, UTC. Definition of the columns: schema/clickhouse.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +32,23 @@ UNKNOWN_AS_OF = "unknown_as_of"
 """Name of the attribute of a frame that says how many windows have lost what they were at `as_of`."""
 _KEY = ["symbol", "event_ts"]
 _SIZES = (SECOND, MINUTE)
+_INSTANT = "datetime64[ms, UTC]"
+_FIRST = {"symbol": "object", "event_ts": _INSTANT, "seq": "uint64", "revision": "uint32"}
+_LAST = {"feed": "object", "source": "object", "last_event_ts": _INSTANT, "ingest_ts": _INSTANT}
+_FLOATS = (
+    "ema12", "ema26", "macd", "macd_signal", "macd_hist", "rsi14", "boll_mid", "boll_upper", "boll_lower",
+    "vwap_session", "vwap_w5m", "spread", "imbalance", "bid_px", "ask_px", "bid_sz", "ask_sz", "vol_w60s", "vol_w30m",
+)  # fmt: skip
+_TYPES: Mapping[str, Mapping[str, str]] = {
+    "ta_microbars": {
+        **_FIRST, **dict.fromkeys(("o", "h", "l", "c", "v", "vwap"), "float64"), "count": "uint64", **_LAST,
+    },
+    "ta_signals": {
+        **_FIRST, "window_size": "object", "c": "float64", "bars": "uint64", **dict.fromkeys(_FLOATS, "float64"),
+        "vwap_window_s": "uint32", "vol_window_s": "uint32", **_LAST,
+    },
+}  # fmt: skip
+"""Columns of the tables as numpy and pandas have them; NaN is null."""
 _ROWS = (
     "symbol IN {symbols:Array(String)} AND event_ts >= {start:DateTime64(3, 'UTC')} "
     "AND event_ts < {end:DateTime64(3, 'UTC')}"
@@ -150,14 +167,21 @@ def _between(source: Settings | Client, table: str, asked: _Asked, database: str
             if asked.as_of is not None:
                 counted = client.query(_UNKNOWN_AS_OF.replace("<rows>", rows), parameters=parameters)
                 unknown += int(counted.result_rows[0][0])
-    filled = [frame for frame in frames if len(frame)] or frames[:1]
-    frame = pd.concat(filled, ignore_index=True).astype({"symbol": object})
-    for name in [name for name in frame.columns if name.endswith("_ts")]:
-        frame[name] = frame[name].astype("datetime64[ms, UTC]")
-    frame = frame.set_index(_KEY).sort_index()
+    frame = _typed([frame for frame in frames if len(frame)], _TYPES[table]).set_index(_KEY).sort_index()
     if asked.as_of is not None:
         frame.attrs[UNKNOWN_AS_OF] = unknown
     return frame
+
+
+def _typed(frames: list[pd.DataFrame], types: Mapping[str, str]) -> pd.DataFrame:
+    """One frame, its columns of the same types whether there are rows or not."""
+    if not frames:
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
+    frame = pd.concat(frames, ignore_index=True)
+    for name in [name for name, kind in types.items() if kind == _INSTANT]:
+        # The client gives UTC without saying so.
+        frame[name] = pd.to_datetime(frame[name], utc=True)
+    return frame.astype(dict(types))
 
 
 def _utc(moment: datetime) -> str:

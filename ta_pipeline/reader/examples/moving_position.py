@@ -25,6 +25,8 @@ from ta_pipeline.reader import (
     WarmedUp,
     WarmingUp,
 )
+from ta_pipeline.reader.examples.follow_signals import start_of
+from ta_pipeline.reader.positions import Start
 from ta_pipeline.settings import load_settings
 
 
@@ -68,7 +70,7 @@ class MovingPosition:
         return f"{signal.end:%H:%M:%S} {'buy' if wants_long else 'sell'} {signal.symbol} at {signal.c}"
 
 
-def trade(symbols: list[str], orders: int | None, options: Options) -> list[str]:
+def trade(symbols: list[str], start: Start, orders: int | None, options: Options) -> list[str]:
     """Follow the stream until so many orders are out; None: until Ctrl-C.
 
     Raises:
@@ -76,7 +78,7 @@ def trade(symbols: list[str], orders: int | None, options: Options) -> list[str]
     """
     strategy, given = MovingPosition(), []
     # Live signals are not acted on, so they are not read.
-    with SignalReader(load_settings(), symbols=symbols, live=False, bars=False, options=options) as reader:
+    with SignalReader(load_settings(), symbols=symbols, start=start, live=False, bars=False, options=options) as reader:
         for item in reader:
             if (order := strategy.take(item)) is not None:
                 given.append(order)
@@ -91,12 +93,13 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--symbols", default="", help="comma-separated; default: all")
+    parser.add_argument("--since", type=start_of, default="latest", help="latest, earliest, or HH:MM in New York")
     parser.add_argument("--orders", type=int, help="stop after so many")
     parser.add_argument("--warm-up-bars", type=int, default=34, help="no orders before so many bars")
     chosen = parser.parse_args()
     symbols = [name for name in chosen.symbols.split(",") if name]
     try:
-        trade(symbols, chosen.orders, Options(warm_up_bars=chosen.warm_up_bars))
+        trade(symbols, chosen.since, chosen.orders, Options(warm_up_bars=chosen.warm_up_bars))
     except TaError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
