@@ -1,0 +1,88 @@
+"""Where a reader begins, and when it is told that records are gone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ta_pipeline.errors import SettingsError
+from ta_pipeline.reader import Options
+from ta_pipeline.reader.connection import trouble_in
+from ta_pipeline.reader.events import RecordsLost
+from ta_pipeline.reader.positions import Beginning, Extent, beginning, checked_start
+from ta_pipeline.settings import load_settings
+
+PLACE = ("ta.signals.v1", 0)
+
+
+def test_what_was_written_shortly_before_is_read_but_not_handed_out() -> None:
+    assert beginning(PLACE, Extent(10, 100), 100, 60) == Beginning(60, 100)
+    assert beginning(PLACE, Extent(80, 100), 100, 60) == Beginning(80, 100)
+
+
+def test_a_position_that_is_older_than_what_was_written_shortly_before_is_where_reading_begins() -> None:
+    assert beginning(PLACE, Extent(10, 100), 40, 90) == Beginning(40, 40)
+
+
+def test_a_position_that_retention_has_passed_is_told_and_reading_begins_at_what_is_left() -> None:
+    assert beginning(PLACE, Extent(70, 100), 40, 90) == Beginning(70, 70, RecordsLost(*PLACE, 40, 70))
+
+
+def test_a_position_beyond_the_end_is_of_a_topic_that_was_made_anew() -> None:
+    assert beginning(PLACE, Extent(0, 5), 40, 5) == Beginning(0, 0, RecordsLost(*PLACE, 40, 0))
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [(datetime(2026, 1, 2, 9, 30), "has no zone"), ("newest", "it is latest, earliest or a datetime")],  # noqa: DTZ001
+)
+def test_a_start_that_is_none_is_refused(start: Any, told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        checked_start(start)
+    assert checked_start(datetime(2026, 1, 2, 9, 30, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("name", ["stale_after_seconds", "warm_up_bars", "final_within_seconds", "remember_seconds"])
+def test_an_option_that_makes_no_sense_is_refused_by_name(name: str) -> None:
+    options: dict[str, Any] = {name: 0}
+    with pytest.raises(SettingsError, match=f"{name}=0 is not allowed"):
+        Options(**options).limits(load_settings())
+
+
+def test_finals_are_waited_for_as_long_as_the_settings_promise() -> None:
+    assert Options().limits(load_settings()).final_within_ms == 1_000 + 5_000 + 10_000 + 5_000
+    assert Options(final_within_seconds=2).limits(load_settings()).final_within_ms == 2_000
+
+
+def statistics(state: str = "UP", idle_us: int = 400_000, leader: int = 1, fetch_state: str = "active") -> Any:
+    partition = {"desired": True, "fetch_state": fetch_state, "leader": leader}
+    other = {"desired": False, "fetch_state": "none", "leader": -1}
+    return {
+        "brokers": {
+            "kafka:9092/1": {"nodeid": 1, "state": state, "rxidle": idle_us},
+            "kafka:9092/bootstrap": {"nodeid": -1, "state": "DOWN", "rxidle": -1},
+        },
+        "topics": {"ta.signals.v1": {"partitions": {"0": partition, "-1": other}}},
+    }
+
+
+def test_a_broker_that_answers_fetches_is_no_trouble() -> None:
+    assert trouble_in(statistics()) is None
+
+
+@pytest.mark.parametrize(
+    ("stats", "told"),
+    [
+        (statistics(state="DOWN"), "kafka:9092/1 is DOWN"),
+        (statistics(idle_us=12_000_000), "kafka:9092/1 has sent nothing for 12 s"),
+        (statistics(leader=-1), "ta.signals.v1 partition 0 has no leader"),
+    ],
+)
+def test_a_broker_that_is_away_or_hangs_is_told_by_name(stats: Any, told: str) -> None:
+    assert trouble_in(stats) == told
+
+
+def test_a_broker_is_no_trouble_to_whoever_reads_nothing_of_it() -> None:
+    assert trouble_in(statistics(state="DOWN", fetch_state="none")) is None
