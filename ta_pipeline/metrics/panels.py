@@ -13,7 +13,7 @@ from __future__ import annotations
 from ta_pipeline.metrics.panel import Panel, Query, Row, State
 from ta_pipeline.metrics.panels_of_job import COMMITS, JOB, RECORDS
 from ta_pipeline.metrics.panels_of_readers import READERS, WATCHERS
-from ta_pipeline.metrics.selectors import OF_JOB, SCOPE, limit
+from ta_pipeline.metrics.scope import OF_JOB, SCOPE, limit
 
 SESSION_OPEN = f"max(ta_session_open{{{SCOPE}}}) == 1"
 STARTED_AGAIN = f"sum(increase(flink_jobmanager_job_numRestarts{{{OF_JOB}}}[1m])) > 0"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ta_pipeline.metrics.panel import Panel, Query, Row, State
-from ta_pipeline.metrics.selectors import OF_JOB, OF_TABLE_JOB, SCOPE, limit
+from ta_pipeline.metrics.scope import OF_JOB, OF_TABLE_JOB, SCOPE, limit
 
 _CLUSTER = "flink_jobmanager_"
 _JOB = "flink_jobmanager_job_"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ta_pipeline.metrics.panel import Panel, Query, Row, State, Threshold
-from ta_pipeline.metrics.selectors import SCOPE, limit
+from ta_pipeline.metrics.scope import SCOPE, limit
 
 
 def _quantile(quantile: float, path: str) -> str:

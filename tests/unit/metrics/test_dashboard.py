@@ -6,6 +6,9 @@ import json
 from itertools import combinations
 from typing import Any
 
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
 from ta_pipeline.kubernetes.kustomize import build
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.metrics.dashboard import FILE, text
@@ -17,6 +20,11 @@ PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
 def test_the_file_is_what_the_code_gives() -> None:
     assert FILE.read_text(encoding="utf-8") == text(), "write it anew: python -m ta_pipeline.metrics.dashboard"
+
+
+def test_the_library_of_grafana_reads_it_back() -> None:
+    read = Dashboard.from_json(DASHBOARD)
+    assert json.loads(json.dumps(read, cls=JSONEncoder)) == DASHBOARD
 
 
 def test_every_panel_is_there_in_its_row_with_what_it_asks() -> None:
