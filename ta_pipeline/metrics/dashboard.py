@@ -24,7 +24,8 @@ FILE = REPOSITORY / "k8s" / "grafana" / "dashboard.json"
 UID = "torghut-ta"
 _SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 _UNITS: dict[Unit, str] = {
-    "seconds": "s", "share": "percentunit", "per second": "cps", "count": "short", "state": "short",
+    "seconds": "s", "share": "percentunit", "per second": "cps", "count": "short", "bytes": "bytes",
+    "state": "short",
 }  # fmt: skip
 _COLOURS = {"good": "green", "neutral": "#8e8e8e", "warning": "orange", "critical": "red"}
 _WIDE, _NARROW, _HIGH, _LOW = 8, 3, 8, 4

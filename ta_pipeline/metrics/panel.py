@@ -16,7 +16,7 @@ from typing import Literal
 
 Kind = Literal["now", "lines", "states", "bars"]
 """One figure; lines over time; states over time, one of `Panel.states` each; the newest values, the largest first."""
-Unit = Literal["seconds", "share", "per second", "count", "state"]
+Unit = Literal["seconds", "share", "per second", "count", "bytes", "state"]
 Severity = Literal["warning", "critical"]
 Tone = Literal["good", "neutral", "warning", "critical"]
 

@@ -10,10 +10,10 @@ Who watches         the endpoints, the probe, Dagster
 
 from __future__ import annotations
 
-from ta_pipeline.metrics.panel import Panel, Query, Row, State
+from ta_pipeline.metrics.panel import Panel, Query, Row, State, Threshold
 from ta_pipeline.metrics.panels_of_job import COMMITS, JOB, RECORDS
 from ta_pipeline.metrics.panels_of_readers import READERS, WATCHERS
-from ta_pipeline.metrics.scope import OF_JOB, SCOPE, limit
+from ta_pipeline.metrics.scope import FIRING, OF_JOB, SCOPE, limit
 
 SESSION_OPEN = f"max(ta_session_open{{{SCOPE}}}) == 1"
 STARTED_AGAIN = f"sum(increase(flink_jobmanager_job_numRestarts{{{OF_JOB}}}[1m])) > 0"
@@ -83,10 +83,9 @@ NOW = Row(
             kind="now",
         ),
         Panel(
-            "Verdicts that call", "count",
-            (Query(f"sum(ta_verdict_bad{{{SCOPE}}})", "verdicts"),),
-            "Verdicts of Dagster's sensor that are bad or unknown and call a person: `ta health` names them.",
-            kind="now",
+            "Alerts that fire", "count", (Query(f"count({FIRING}) or vector(0)", "alerts"),),
+            "By Prometheus' rules: `Who watches` names them, docs/alerts.md says what to do.",
+            kind="now", thresholds=(Threshold(1, "critical", "an alert"),),
         ),
     ),
 )  # fmt: skip

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ta_pipeline.metrics.panel import Panel, Query, Row, State
+from ta_pipeline.metrics.panel import Panel, Query, Row, State, Threshold
 from ta_pipeline.metrics.scope import OF_JOB, OF_TABLE_JOB, SCOPE, limit
+from ta_pipeline.monitoring.job_verdicts import BACKPRESSURE_BAD, RESTARTS
 
 _CLUSTER = "flink_jobmanager_"
 _JOB = "flink_jobmanager_job_"
@@ -55,6 +56,7 @@ JOB = Row(
                 Query(f"sum(increase({_JOB}numRestarts{{{OF_TABLE_JOB}}}[10m]))", "table job"),
             ),
             "Each costs a recovery, and finals come late. `ta job status` has the last failure.",
+            thresholds=(Threshold(RESTARTS + 1, "critical", "TaRestarts"),),
         ),
         Panel(
             "Checkpoint age", "seconds",
@@ -84,13 +86,30 @@ JOB = Row(
             "After TA_TOLERABLE_FAILED_CHECKPOINTS in a row the job restarts.",
         ),
         Panel(
-            "Backpressure and work", "share",
+            "Checkpoint size", "bytes",
             (
-                Query(f"max({_TASK}backPressuredTimeMsPerSecond{{{OF_JOB}}}) / 1000", "waits for the next task"),
-                Query(f"max({_TASK}busyTimeMsPerSecond{{{OF_JOB}}}) / 1000", "works"),
+                Query(f"max({_JOB}lastCheckpointFullSize{{{OF_JOB}}} >= 0)", "job"),
+                Query(f"max({_JOB}lastCheckpointFullSize{{{OF_TABLE_JOB}}} >= 0)", "table job"),
             ),
-            "Of the task where it is the most: share of its time that it waits for the one behind it, and that it "
-            "works. Work near 100 %: the job cannot do more; backpressure follows.",
+            "State that a checkpoint holds: it grows with the symbols, and with TA_DEDUP_TTL_MS.",
+        ),
+        Panel(
+            "Backpressure", "share",
+            (Query(f"max({_TASK}backPressuredTimeMsPerSecond{{{OF_JOB}}}) / 1000", "the task that waits most"),),
+            "Share of its time that a task waits for the one behind it. High while the job catches up; high for long: "
+            "more comes in than is done.",
+            thresholds=(Threshold(BACKPRESSURE_BAD, "warning", "TaBackpressure"),),
+        ),
+        Panel(
+            "Work", "share",
+            (Query(f"max({_TASK}busyTimeMsPerSecond{{{OF_JOB}}}) / 1000", "the busiest task"),),
+            "Share of its time that a task works. Near 100 % the job can do no more, and backpressure follows.",
+        ),
+        Panel(
+            "Not read yet", "count",
+            (Query(_named("topic", _SOURCE, f"sum by (operator_name) ({_PENDING})"), "{{topic}}"),),
+            "Records of the input topics that the job has not read. It falls after an outage; if it rises, the job "
+            "does not keep up.",
         ),
     ),
 )  # fmt: skip
@@ -107,12 +126,6 @@ RECORDS = Row(
             "Out: records that a reader got", "per second",
             (Query(f"sum by (path) (rate(ta_probe_records_total{{{SCOPE}}}[$__rate_interval]))", "{{path}}"),),
             "Live signals at once; final ones, bars and 1-minute signals in bursts, as checkpoints commit them.",
-        ),
-        Panel(
-            "Not read yet", "count",
-            (Query(_named("topic", _SOURCE, f"sum by (operator_name) ({_PENDING})"), "{{topic}}"),),
-            "Records of the input topics that the job has not read. It falls after an outage; if it rises, the job "
-            "does not keep up.",
         ),
         Panel(
             "Rejected, by reason", "per second",
@@ -137,6 +150,12 @@ RECORDS = Row(
             ),
             "How many symbols the job knows, and how many of them move.",
         ),
+        Panel(
+            "Newest trade on its topic", "seconds",
+            (Query(f"time() - max(ta_newest_trade_timestamp_seconds{{{SCOPE}}})", "age"),),
+            "Since the newest trade was written to its topic. While the session is open, minutes of it are the feed's "
+            "fault, not the job's.",
+        ),
     ),
 )  # fmt: skip
 
@@ -145,12 +164,10 @@ COMMITS = Row(
     (
         Panel(
             "Commits that failed, in 5 min", "count",
-            (
-                Query(f"sum(increase({_OPERATOR}failedCommittables{{{OF_JOB}}}[5m]))", "failed"),
-                Query(f"sum(increase({_OPERATOR}retriedCommittables{{{OF_JOB}}}[5m]))", "tried again"),
-            ),
+            (Query(f"sum(increase({_OPERATOR}failedCommittables{{{OF_JOB}}}[5m]))", "failed"),),
             "What a failed commit held is lost to committed readers until `ta recover --gap` gives it out: more than 0 "
             "is an incident.",
+            thresholds=(Threshold(1, "critical", "TaSinkTransactionsFailed"),),
         ),
         Panel(
             "Oldest open transaction", "seconds",

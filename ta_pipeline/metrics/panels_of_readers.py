@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ta_pipeline.metrics.panel import Panel, Query, Row, State, Threshold
-from ta_pipeline.metrics.scope import SCOPE, limit
+from ta_pipeline.metrics.scope import FIRING, SCOPE, limit
 
 
 def _quantile(quantile: float, path: str) -> str:
@@ -106,10 +106,14 @@ WATCHERS = Row(
             thresholds=(Threshold(150.0, "critical", "TaDagsterSilent"),),
         ),
         Panel(
-            "Newest trade on its topic", "seconds",
-            (Query(f"time() - max(ta_newest_trade_timestamp_seconds{{{SCOPE}}})", "age"),),
-            "Since the newest trade was written to its topic. While the session is open, minutes of it are the feed's "
-            "fault, not the job's.",
+            "What calls a person", "state",
+            (
+                Query(f"max by (alertname) ({FIRING})", "{{alertname}}"),
+                Query(f"max by (verdict) (ta_verdict_bad{{{SCOPE}}} == 1)", "verdict {{verdict}}"),
+            ),
+            "Alerts of Prometheus that fire, and verdicts of Dagster's sensor that are bad or unknown. Empty when all "
+            "is well. What to do: docs/alerts.md.",
+            kind="states", states=(State(1, "calls", "critical"),),
         ),
     ),
 )  # fmt: skip

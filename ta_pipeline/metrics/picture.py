@@ -15,7 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from ta_pipeline.figures import duration
-from ta_pipeline.metrics.picture_panels import GREY, INK, LIGHT, RED, TONES, draw_panel, shown
+from ta_pipeline.metrics.picture_panels import GREY, INK, LIGHT, RED, TONES, draw_panel
+from ta_pipeline.metrics.picture_texts import shown
 from ta_pipeline.metrics.readings import Asked, Reading
 
 _COLUMNS = 3

@@ -12,10 +12,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.dates import date2num
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
-from ta_pipeline.figures import compact, duration
-from ta_pipeline.metrics.panel import Kind, Tone, Unit
+from ta_pipeline.metrics.panel import Kind, Tone
+from ta_pipeline.metrics.picture_texts import axis_of, labels_in, shown, ticks_in
 from ta_pipeline.metrics.readings import Line, Reading
 from ta_pipeline.metrics.span import Span
 
@@ -26,37 +26,7 @@ _LINES = ("#1f6fb4", "#e07b39", "#4a9b8e", "#8a5aa8", "#b0903a", "#5b6b7a")
 _FAR = 3.0
 """A limit that is so many times above all values is told, not drawn: it would press them to the ground."""
 _WRAP = 58
-_TICKS = 8
-_EVERY = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 43_200.0, 86_400.0)
-_LEGEND_ROWS, _LEGEND_CHARACTERS = 4, 76
-"""What has place below a panel; a row has one name or two."""
-
-
-def shown(value: float, unit: Unit) -> str:
-    """A value with its unit, short."""
-    if math.isnan(value):
-        return "-"
-    if unit == "seconds":
-        return duration(value * 1_000)
-    if unit == "share":
-        return f"{value:.0%}"
-    number = compact(round(value)) if unit == "count" or abs(value) >= 100 else f"{value:.3g}"
-    return f"{number}/s" if unit == "per second" else number
-
-
-def _ticks(unit: Unit, top: float) -> FuncFormatter:
-    """Numbers of an axis, all in the unit that fits its end."""
-    size, name = 1.0, {"per second": "/s"}.get(unit, "")
-    if unit == "share":
-        size, name = 0.01, "%"
-    elif unit == "seconds":
-        steps = ((1.0, 0.001, " ms"), (180.0, 1.0, " s"), (10_800.0, 60.0, " min"))
-        size, name = next(((size, name) for below, size, name in steps if top < below), (3_600.0, " h"))
-    return FuncFormatter(lambda value, _: "0" if value == 0 else _tick(value / size) + name)
-
-
-def _tick(value: float) -> str:
-    return compact(value) if value >= 10_000 else f"{value:,.4g}"
+_MOST_STATES = 7
 
 
 def draw_panel(axes: Axes, reading: Reading, span: Span, opened: Sequence[tuple[float, float]]) -> None:
@@ -108,7 +78,7 @@ def _lines(axes: Axes, reading: Reading) -> None:
     top = max([highest, *_limits(axes, reading, highest)])
     axes.set_ylim(0, top * 1.12 if top > 0 else 1)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=unit == "count", steps=[1, 2, 3, 5, 10]))
-    axes.yaxis.set_major_formatter(_ticks(unit, top))
+    axes.yaxis.set_major_formatter(axis_of(unit, top))
     _legend(axes)
 
 
@@ -132,7 +102,7 @@ def _limits(axes: Axes, reading: Reading, highest: float) -> Iterable[float]:
 
 def _states(axes: Axes, reading: Reading) -> None:
     colours = {state.value: TONES[state.tone] for state in reading.panel.states}
-    for place, line in enumerate(reading.values):
+    for place, line in enumerate(reading.values[:_MOST_STATES]):
         times, values = _points(line)
         for (begin, value), (end, _) in pairwise(zip(times, values, strict=True)):
             if not math.isnan(value):
@@ -149,7 +119,10 @@ def _states(axes: Axes, reading: Reading) -> None:
             color=INK,
             va="bottom",
         )
-    axes.set_ylim(max(len(reading.values), 2) - 0.6, -0.75)
+    hidden = len(reading.values) - _MOST_STATES
+    if hidden > 0:
+        axes.text(1.0, 1.04, f"and {hidden} more", transform=axes.transAxes, ha="right", fontsize=7, color=GREY)
+    axes.set_ylim(max(len(reading.values) - max(hidden, 0), 2) - 0.6, -0.75)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     seen = {int(value) for line in reading.values for _, value in line.points if not math.isnan(value)}
@@ -169,7 +142,7 @@ def _bars(axes: Axes, reading: Reading) -> None:
     axes.margins(x=0.15)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.xaxis.set_major_formatter(_ticks(unit, max((line.last for line in ranked), default=0.0)))
+    axes.xaxis.set_major_formatter(axis_of(unit, max((line.last for line in ranked), default=0.0)))
 
 
 _DRAWN: dict[Kind, Callable[[Axes, Reading], None]] = {
@@ -187,15 +160,6 @@ def _timed(axes: Axes, span: Span, opened: Sequence[tuple[float, float]]) -> Non
     axes.set_axisbelow(True)
 
 
-def ticks_in(span: Span) -> tuple[list[float], str]:
-    """Round times within a span, at most `_TICKS` of them, and how they are written."""
-    every = next((every for every in _EVERY if (span.end - span.start) / every <= _TICKS), _EVERY[-1] * 7)
-    first = math.ceil(span.start / every) * every
-    ticks = [first + every * number for number in range(_TICKS + 1)]
-    form = "%H:%M:%S" if every < 60 else "%H:%M" if every < 86_400 else "%m-%d"
-    return [at for at in ticks if at <= span.end], form
-
-
 def _legend(axes: Axes, handles: list[Patch] | None = None) -> None:
     """Below the axes, where it hides nothing."""
     found, labels = axes.get_legend_handles_labels()
@@ -204,19 +168,6 @@ def _legend(axes: Axes, handles: list[Patch] | None = None) -> None:
         handles or found, labels, frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(-0.02, -0.115),
         ncols=columns, handlelength=1.4, columnspacing=1.2, labelspacing=0.25, borderaxespad=0.2, labelcolor=INK,
     )  # fmt: skip
-
-
-def labels_in(labels: Sequence[str]) -> tuple[list[str], int]:
-    """The labels as they have place below a panel, and in how many columns; what is cut is the name, not its values."""
-    half = _LEGEND_CHARACTERS // 2
-    columns = 1 if len(labels) <= _LEGEND_ROWS - 1 and max(map(len, labels), default=0) > half else 2
-    most = _LEGEND_CHARACTERS // columns
-    cut = []
-    for label in labels:
-        name, colon, values = label.rpartition(": ") if ": " in label else (label, "", "")
-        room = max(4, most - len(colon) - len(values))
-        cut.append((name if len(name) <= room else name[: room - 1] + "…") + colon + values)
-    return cut, columns
 
 
 def _points(line: Line) -> tuple[list[float], list[float]]:

@@ -16,6 +16,7 @@ from ta_pipeline.metrics.span import Span
 SESSION = "ta_session_open"
 _AT_ONCE = 4
 _GAP_STEPS = 1.5
+_OF_PROMETHEUS = {"up": "", "ALERTS": "an alert"}
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,11 @@ def why_empty(panel: Panel, names: Collection[str], targets: Iterable[Target], a
     what = f"Prometheus has no {', no '.join(missing)}"
     if down := [target for target in targets if target.error]:
         return f"{what}; " + "; ".join(f"{one.job} ({one.url}) is not scraped: {one.error}" for one in down)
-    if needs := [needed for name in missing if (needed := metric(name).needs)]:
+    if needs := [needed for name in missing if (needed := _needs(name))]:
         return f"{what}: there is none before {needs[0]}"
     return f"{what}: is what exports it scraped, and does it run?"
+
+
+def _needs(name: str) -> str:
+    """What has to have happened before there is a series."""
+    return _OF_PROMETHEUS[name] if name in _OF_PROMETHEUS else metric(name).needs

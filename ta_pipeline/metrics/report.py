@@ -10,7 +10,7 @@ from pathlib import Path
 from ta_pipeline.metrics.panel import Row
 from ta_pipeline.metrics.panels import ROWS
 from ta_pipeline.metrics.picture import draw, verdict
-from ta_pipeline.metrics.picture_panels import shown
+from ta_pipeline.metrics.picture_texts import shown
 from ta_pipeline.metrics.prometheus import Prometheus
 from ta_pipeline.metrics.readings import Asked, Reading, open_spans, read
 

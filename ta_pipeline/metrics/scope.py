@@ -7,6 +7,8 @@ from ta_pipeline.metrics.panel import Query
 SCOPE = 'namespace=~"$namespace"'
 OF_JOB = f'{SCOPE},job_name="$deployment"'
 OF_TABLE_JOB = f'{SCOPE},job_name="${{deployment}}_table"'
+FIRING = f'ALERTS{{{SCOPE},alertname=~"Ta.+",alertstate="firing"}}'
+"""Of Prometheus itself: there only while an alert fires."""
 
 
 def limit(name: str) -> Query:

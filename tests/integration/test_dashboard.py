@@ -36,6 +36,7 @@ pytestmark = [pytest.mark.more, pytest.mark.timeout(600, func_only=True)]
 
 MARKET_SECONDS = 900.0
 SCRAPED_SECONDS = 240.0
+OF_PROMETHEUS = {"up", "ALERTS"}
 OF_DAGSTER = {"ta_dagster_heartbeat_timestamp_seconds", "ta_verdict_bad"}
 """Told by its sensor, which does not run here."""
 
@@ -93,7 +94,7 @@ def _unexplained(readings: list[Reading]) -> dict[str, str]:
     """Panels that are empty, though their metrics should be there."""
     found = {}
     for reading in readings:
-        names = reading.panel.names() - {"up"}
+        names = reading.panel.names() - OF_PROMETHEUS
         waits = [name for name in names if name in OF_DAGSTER or metric(name).needs.startswith("the first one")]
         if not reading.values and not waits:
             found[reading.panel.title] = reading.why_empty

@@ -17,7 +17,7 @@ from ta_pipeline.metrics.panels import ROWS, SESSION_OPEN, STARTED_AGAIN
 
 PANELS = [panel for row in ROWS for panel in row.panels]
 QUERIES = [query for panel in PANELS for query in panel.queries]
-OF_PROMETHEUS = {"up"}
+OF_PROMETHEUS = {"up", "ALERTS"}
 WORDS = r"[a-zA-Z_][\w]*"
 
 
@@ -37,7 +37,11 @@ def test_every_label_that_a_panel_selects_by_is_one_of_its_metric() -> None:
     wrong = []
     for query in QUERIES:
         for name, selector in re.findall(rf"({WORDS}){{([^}}]*)}}", query.expr.replace("${deployment}", "X")):
-            known = of_scrape if name in OF_PROMETHEUS else {*of_scrape, *metric(name).labels, "le"}
+            known = (
+                {*of_scrape, "alertname", "alertstate"}
+                if name in OF_PROMETHEUS
+                else {*of_scrape, *metric(name).labels, "le"}
+            )
             wrong += [(name, label) for label in re.findall(rf'({WORDS})(?:=~|!=|=)"', selector) if label not in known]
     assert wrong == []
 

@@ -81,6 +81,11 @@ def test_a_metric_that_comes_with_its_first_event_says_which() -> None:
     )
 
 
+def test_that_no_alert_fired_is_no_fault() -> None:
+    panel = Panel("Calls", "count", (Query('ALERTS{alertstate="firing"}', "a"),), "d")
+    assert why_empty(panel, {"up"}, [], ASKED) == "Prometheus has no ALERTS: there is none before an alert"
+
+
 def test_a_metric_that_should_always_be_there_is_asked_after() -> None:
     assert why_empty(SESSION, {"up"}, [], ASKED) == (
         "Prometheus has no ta_session_open: is what exports it scraped, and does it run?"

@@ -11,7 +11,8 @@ from matplotlib.image import imread
 
 from ta_pipeline.metrics.panel import Panel, Query, State, Threshold
 from ta_pipeline.metrics.picture import draw, verdict
-from ta_pipeline.metrics.picture_panels import draw_panel, labels_in, shown, ticks_in
+from ta_pipeline.metrics.picture_panels import draw_panel
+from ta_pipeline.metrics.picture_texts import labels_in, shown, ticks_in
 from ta_pipeline.metrics.readings import Asked, Line, Reading
 from ta_pipeline.metrics.report import page
 from ta_pipeline.metrics.span import Span
@@ -120,6 +121,13 @@ def test_a_panel_without_data_says_why_in_its_place() -> None:
     assert any("none before the first one" in text.get_text() for text in axes.texts)  # type: ignore[attr-defined]
 
 
+def test_of_many_states_the_first_are_drawn_and_the_others_are_counted() -> None:
+    panel = Panel("Calls", "state", (), "d", kind="states", states=(State(1, "calls", "critical"),))
+    axes = axes_of(Reading(panel, tuple(line(f"Ta{n}", 1.0, 1.0) for n in range(9))))
+    drawn = [text.get_text() for text in axes.texts]  # type: ignore[attr-defined]
+    assert drawn == [*(f"Ta{n}" for n in range(7)), "and 2 more"]
+
+
 def test_the_session_is_shaded_where_it_was_open() -> None:
     closed, opened = axes_of(latency(0.1, 0.2)), axes_of(latency(0.1, 0.2), (SPAN.start, SPAN.start + 60))
     assert len(opened.patches) == len(closed.patches) + 1  # type: ignore[attr-defined]
@@ -134,6 +142,7 @@ def test_the_session_is_shaded_where_it_was_open() -> None:
         (12_345.0, "per second", "12.3k/s"),
         (3.02, "count", "3"),
         (0.834, "share", "83%"),
+        (221_546.0, "bytes", "216 KiB"),
         (NAN, "count", "-"),
     ],
 )
