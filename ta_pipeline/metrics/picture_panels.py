@@ -131,9 +131,7 @@ def _states(axes: Axes, reading: Reading) -> None:
 
 
 def _bars(axes: Axes, reading: Reading) -> None:
-    unit = reading.panel.unit
-    known = [line for line in reading.values if not math.isnan(line.last)]
-    ranked = sorted(known, key=lambda line: -line.last)[:10]
+    unit, ranked = reading.panel.unit, reading.values
     axes.barh([line.name for line in ranked], [line.last for line in ranked], height=0.6, color=_LINES[0])
     for place, line in enumerate(ranked):
         text = shown(line.last, unit)

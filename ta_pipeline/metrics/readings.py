@@ -14,6 +14,7 @@ from ta_pipeline.metrics.prometheus import Prometheus, Series, Target
 from ta_pipeline.metrics.span import Span
 
 SESSION = "ta_session_open"
+MOST_BARS = 10
 _AT_ONCE = 4
 _GAP_STEPS = 1.5
 _OF_PROMETHEUS = {"up": "", "ALERTS": "an alert"}
@@ -98,7 +99,8 @@ def read(prometheus: Prometheus, rows: Sequence[Row], asked: Asked) -> dict[str,
         for query in panel.queries:
             found = prometheus.range(asked.filled(query.expr), asked.span)
             lines += [line_of(series, query, asked.span) for series in found]
-        reading = Reading(panel, tuple(line for line in lines if not math.isnan(line.most)))
+        known = [line for line in lines if not math.isnan(line.most)]
+        reading = Reading(panel, tuple(largest(known) if panel.kind == "bars" else known))
         return reading if reading.values else replace(reading, why_empty=why_empty(panel, names, targets, asked))
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -138,6 +140,11 @@ def line_of(series: Series, query: Query, span: Span) -> Line:
     if span.end - points[-1][0] > _GAP_STEPS * span.step:
         points.append((points[-1][0] + span.step, math.nan))
     return Line(name, tuple(points), query.is_limit)
+
+
+def largest(lines: Iterable[Line]) -> list[Line]:
+    """The lines with the largest newest values, those first; pure. `topk` over a time gives whoever was one of them."""
+    return sorted((line for line in lines if not math.isnan(line.last)), key=lambda line: -line.last)[:MOST_BARS]
 
 
 def why_empty(panel: Panel, names: Collection[str], targets: Iterable[Target], asked: Asked) -> str:

@@ -9,7 +9,7 @@ import pytest
 from ta_pipeline.metrics.catalog import metric
 from ta_pipeline.metrics.panel import Panel, Query, Threshold
 from ta_pipeline.metrics.prometheus import Series, Target
-from ta_pipeline.metrics.readings import Asked, Line, Reading, line_of, why_empty
+from ta_pipeline.metrics.readings import MOST_BARS, Asked, Line, Reading, largest, line_of, why_empty
 from ta_pipeline.metrics.span import Span
 
 SPAN = Span(0.0, 50.0, 10.0)
@@ -49,6 +49,15 @@ def test_what_is_no_number_is_a_gap() -> None:
     line = line_of(Series({}, [(0.0, math.inf), (10.0, 2.0), (20.0, math.nan), (30.0, 1.0)]), Query("a{}", "a"), SPAN)
     assert gaps(line) == [0.0, 20.0, 40.0]
     assert line.most == 2.0
+
+
+def test_of_the_stalest_those_count_that_are_it_now() -> None:
+    was, small, large = (
+        Line(name, values) for name, values in
+        (("was", ((0.0, 9.0), (10.0, math.nan))), ("small", ((50.0, 1.0),)), ("large", ((50.0, 2.0),)))
+    )  # fmt: skip
+    assert largest([was, small, large]) == [large, small]
+    assert len(largest([small] * 30)) == MOST_BARS
 
 
 def test_a_legend_names_the_labels() -> None:
