@@ -28,6 +28,8 @@
     │   └── S3NoAnswerError
     ├── LogError             what was asked of the logs is not known
     ├── MonitoringError      the probe does not answer, or an alert could not be delivered
+    ├── PrometheusError      Prometheus refused a query
+    │   └── PrometheusNoAnswerError
     └── NoAnswerError        also each *NoAnswerError: nothing was heard, so what was asked for may have happened
 
 One base, so that a shell around the package (the CLI, Dagster) can tell "we refused, and here is why" from a
@@ -161,3 +163,11 @@ class LogError(TaError):
 
 class MonitoringError(TaError):
     """The probe does not answer, or an alert could not be delivered; never with the webhook's URL in it."""
+
+
+class PrometheusError(TaError):
+    """Prometheus refused a query, or what answers is not Prometheus; the message names its URL, without a password."""
+
+
+class PrometheusNoAnswerError(PrometheusError, NoAnswerError):
+    """Prometheus could not be reached, or did not answer in time."""

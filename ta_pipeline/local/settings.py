@@ -73,6 +73,7 @@ class LocalSettings(BaseSettings):
     probe_port: Port = Field(19_251, description="the probe, Prometheus and its report")
 
     ui_port: Port = Field(13_000, description="Dagster's web interface")
+    prometheus_port: Port = Field(19_090, description="Prometheus, by `ta prometheus`")
 
     task_slots: int = Field(4, ge=1, le=64, description="slots of the TaskManager")
     kafka_heap_mb: int = Field(512, ge=256, description="Kafka, Java heap")

@@ -35,7 +35,7 @@ def test_a_component_that_is_none_is_refused_with_those_there_are(monkeypatch: p
 
 def test_ports_are_all_different() -> None:
     ports = load_local_settings().ports()
-    assert len(set(ports.values())) == len(ports) == 18
+    assert len(set(ports.values())) == len(ports) == 19
 
 
 def test_two_equal_ports_are_refused_by_naming_both_variables() -> None:

@@ -1,0 +1,55 @@
+"""The time that a report covers, and how densely Prometheus is asked."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from ta_pipeline.errors import SettingsError
+
+POINTS = 300
+"""Of a line: more than a picture has place for, far below the 11,000 that Prometheus gives."""
+FINEST_SECONDS = 5.0
+RATE_SECONDS = 60
+"""The least that `rate` looks back: four scrapes of the 15 s that PodMonitors ask for."""
+_SINCE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_LEAST, _MOST = 60.0, 31 * 86_400.0
+
+
+@dataclass(frozen=True)
+class Span:
+    """From `start` to `end` in epoch seconds, with `step` seconds between two points."""
+
+    start: float
+    end: float
+    step: float
+
+    @property
+    def rate_interval(self) -> str:
+        """How far `rate` has to look back, so that neither a scrape nor a step is left out."""
+        return f"{max(RATE_SECONDS, math.ceil(self.step) + 15)}s"
+
+
+def seconds_of(since: str) -> float:
+    """Seconds of `90s`, `15m`, `2h`, `1d`.
+
+    Raises:
+        SettingsError: it is none of these, or not between a minute and 31 days.
+    """
+    found = _SINCE.fullmatch(since.strip())
+    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    if not _LEAST <= seconds <= _MOST:
+        raise SettingsError(
+            f"--since {since!r} is not allowed: it is a number and its unit, like 90s, 15m, 2h or 1d, between a minute "
+            "and 31 days"
+        )
+    return seconds
+
+
+def span_until(end: float, seconds: float) -> Span:
+    """The `seconds` before `end`; the points are at multiples of the step, so that two reports have the same ones."""
+    step = max(FINEST_SECONDS, math.ceil(seconds / POINTS))
+    last = math.floor(end / step) * step
+    return Span(last - math.floor(seconds / step) * step, last, step)
