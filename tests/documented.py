@@ -25,7 +25,7 @@ class Way(Enum):
 
     HERE = "run in the ordinary suite, in a folder of its own"
     STACK = "run in `make test-more`, page by page, on a local stack"
-    MAKE = "a target of the Makefile, or a folder of tests: it is there"
+    MAKE = "a target of the Makefile, a folder of tests, or a module that writes files: it is there"
     SETTINGS = "variables: each is a setting, and its value is allowed"
     CLUSTER = "needs a cluster, Docker or a broker's tools: what it names is there, options included"
     SHELL = "prepares the shell; its syntax is checked"
@@ -37,7 +37,9 @@ TABLE: tuple[tuple[str, Way], ...] = (
     (r"make help$", Way.HERE),
     (r"(export )?TA_\w+=", Way.SETTINGS),
     (r"read -rs \w+ && export \w+$", Way.SETTINGS),
-    (r"ta (up|down|status|logs|jars|feed|watch|probe|health|doctor|compute|validate)\b", Way.STACK),
+    (r"ta (up|down|status|logs|feed|watch|probe|health|doctor|compute|validate|prometheus|report)\b", Way.STACK),
+    (r"python -m ta_pipeline\.reader\.examples\.", Way.STACK),
+    (r"python -m ta_pipeline\.metrics\.(alerts|page)$", Way.MAKE),
     (r"ta (job|savepoint) (run|stop|status|list|take|verify)\b", Way.STACK),
     (r"ta rollout (plan|history|status)\b", Way.STACK),
     (r"ta recover\b", Way.STACK),
@@ -45,7 +47,7 @@ TABLE: tuple[tuple[str, Way], ...] = (
     (r"run [a-z]+ --config-json ", Way.CLUSTER),
     (r"run (upgrade|rollback|stop|bootstrap|declare)\b", Way.STACK),
     (r"(make [a-z0-9-]+|\.venv/bin/pytest )", Way.MAKE),
-    (r"(kubectl|helm|docker|tar|kafka-consumer-groups\.sh) ", Way.CLUSTER),
+    (r"(kubectl|helm|docker|tar|promtool|mimirtool|kafka-consumer-groups\.sh) ", Way.CLUSTER),
     (r"for name in .*; do .*kubectl .*done$", Way.CLUSTER),
     (r"new_secret( |\(\))", Way.CLUSTER),
     (r"alias ta='kubectl |run\(\) \{", Way.SHELL),

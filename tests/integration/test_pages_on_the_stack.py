@@ -53,6 +53,9 @@ EXPECTED: dict[str, Expected] = {
     "ta recover --from 2026-07-21T08:00:00Z": Expected((1,)),
     "ta validate day_trades.jsonl.gz --job-set TA_VWAP_WINDOW_SECONDS=60": Expected((1,)),
     "ta job status": Expected((0,), "breaker"),
+    "ta logs taskmanager -f": Expected((124,)),
+    "python -m ta_pipeline.reader.examples.follow_signals --symbols NVDA --since 09:30": Expected((0, 124), "NVDA"),
+    "python -m ta_pipeline.reader.examples.moving_position --symbols NVDA": Expected((0, 124)),
 }
 """Every other command ends with 0."""
 
@@ -81,6 +84,11 @@ class Machine:
             return f'[ -z "$FEED" ] || kill $FEED; {command} > feed.txt 2>&1 & FEED=$!; sleep 20'
         if command == "ta job stop":
             return f"kill $FEED; FEED=; {command} > stopped.txt && cat stopped.txt"
+        if command == "ta prometheus":
+            return f"{command} > prometheus.txt 2>&1 & PROMETHEUS=$!; sleep 30"
+        if command.startswith("python -m ta_pipeline.reader.examples.") or command.endswith(" -f"):
+            # They go on until a person ends them.
+            return f"timeout 20 {command}"
         if command == "ta watch":
             # A person ends it.
             return f"{command} --seconds 10"
@@ -124,15 +132,20 @@ def test_every_page_from_the_quick_start_on_does_what_it_says(machine: Machine, 
     for page in PAGES:
         own = [one.text for one in commands_of(page) if one.way is Way.STACK or "orchestration.run" in one.text]
         commands += own if not commands else [text for text in own if text not in commands]
+    if shutil.which("prometheus") is None:
+        commands = [text for text in commands if not text.startswith(("ta prometheus", "ta report"))]
     now = datetime.now(UTC)
     machine.instead = {
         "2026-07-21T13:45:00Z": f"{now - timedelta(minutes=30):%Y-%m-%dT%H:%M:%SZ}",
         "2026-11-24": f"{datetime.now(ZoneInfo('America/New_York')):%Y-%m-%d}",
+        "2026-01-02": f"{datetime.now(ZoneInfo('America/New_York')):%Y-%m-%d}",
+        "https://prometheus.example": f"http://127.0.0.1:{machine.local.prometheus_port}",
+        "| jq .message": "| head -1",
         "--day 2018-01-02": "--set TA_RECORDINGS_DIR=$PWD --day 2018-01-02",
     }
     # Jobs of Dagster are in a history of this test; `run` is the one of the runbooks.
     begin = ["export DAGSTER_HOME=$PWD/dagster FEED=; mkdir -p $DAGSTER_HOME"]
-    judge(machine.run([*begin, *commands, "kill $FEED", "ta down"]), say)
+    judge(machine.run([*begin, *commands, "kill $FEED $PROMETHEUS", "ta down"]), say)
 
 
 @contextmanager

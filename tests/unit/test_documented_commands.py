@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,8 @@ def test_targets_and_folders_of_tests_are_there() -> None:
             assert name in known, command
             text = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
             assert all(f"$({one.partition('=')[0]})" in text for one in variables), command
+        elif tool == "python":
+            assert find_spec(variables[0]) is not None, command
         else:
             assert (REPOSITORY / name).is_dir(), command
 
@@ -116,6 +119,7 @@ def test_files_and_objects_that_a_cluster_is_asked_for_are_there() -> None:
     seen = 0
     for command in of(Way.CLUSTER):
         words = shlex.split(command.text.replace("\\\n", " "))
+        assert [word for word in words if word.startswith("k8s/") and not (REPOSITORY / word).exists()] == [], command
         for flag, value in itertools.pairwise(words):
             if flag == "-k" and words[0] == "kubectl":
                 assert (REPOSITORY / value / "kustomization.yaml").is_file(), command
