@@ -14,7 +14,7 @@ FLINK_IMAGE ?= flink:2.2.1-scala_2.12-java17
 # Of /opt/venv, where the image's files are put together without Docker; the image itself has 3.12.
 IMAGE_PYTHON ?= $(CURDIR)/$(BIN)/python
 
-.PHONY: help setup demo ui test test-kills test-faults test-k8s test-k8s-operator test-image check lint audit bench reference docs docs-serve image image-tree up down clean
+.PHONY: help setup demo ui test test-more test-kills test-faults test-k8s test-k8s-operator test-image check lint audit bench reference docs docs-serve image image-tree up down clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z0-9 -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -39,6 +39,9 @@ ui: setup  ## Dagster on the local stack: assets, checks, sensors, schedules; Ct
 
 test: setup  ## Run every test, the local stack included.
 	$(BIN)/pytest
+
+test-more: setup  ## What else is proved on the running stack: the pages' commands, the alerts under a real Prometheus, the reader in trouble.
+	$(BIN)/pytest -n 0 -m more
 
 test-kills: setup  ## End components with kill -9 while a market runs; about half an hour.
 	$(BIN)/pytest -m kills
