@@ -37,6 +37,7 @@ def bench(
     latency_seconds: Annotated[float, typer.Option(min=0, help="1,000 messages/s; 0 leaves it out")] = 60.0,
     fast_seconds: Annotated[float, typer.Option(min=0, help="fast finals, 800 messages/s; 0 leaves it out")] = 60.0,
     sustained_seconds: Annotated[float, typer.Option(min=0, help="5,000 messages/s; 0 leaves it out")] = 600.0,
+    reader_rounds: Annotated[int, typer.Option(min=0, help="reader, 10,000 records/s; 0 leaves it out")] = 3,
     day: Annotated[
         list[Path] | None,
         typer.Option(help="recording of one day for `ta compute`; repeat it for more files", exists=True),
@@ -56,6 +57,8 @@ def bench(
                 steps.append(lambda: measured.symbols((FEW_SYMBOLS, MANY_SYMBOLS), symbols_rounds))
             markets = ((LATENCY, latency_seconds), (FAST_FINALS, fast_seconds), (SUSTAINED, sustained_seconds))
             steps += [lambda s=s, n=n: measured.run(s, n) for s, n in markets if n]  # type: ignore[misc]
+            if reader_rounds:
+                steps.append(lambda: measured.reading(reader_rounds))
             if day:
                 steps.append(lambda: measured.compute(day))
             when = datetime.now(UTC)

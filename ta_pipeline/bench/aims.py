@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ta_pipeline.bench.read_costs import FORMATS, LEAST_SHARE, MOST_CORES, RATE, Reading
 from ta_pipeline.bench.results import Results, Spread, cpu, rate, ratio, rounds_of
 from ta_pipeline.bench.shapes import (
     DENSE,
@@ -62,7 +64,22 @@ def aims(results: Results) -> list[Aim]:
             ratio(many, few, cpu), ".2f",
         ),
         _latency(results, FAST_FINALS, "final", FAST_FINAL_P99_MS),
+        *reading_aims(results.readings),
     ]  # fmt: skip
+
+
+def reading_aims(readings: Sequence[Reading]) -> list[Aim]:
+    """Whether the reader is cheap enough; not measured where the market did not reach its rate."""
+    found = []
+    for form in FORMATS:
+        rounds = [reading for reading in readings if reading.form == form]
+        cores = Spread.of(reading.cores for reading in rounds)
+        is_met = None
+        if cores and all(reading.rate >= LEAST_SHARE * RATE for reading in rounds):
+            is_met = cores.median <= MOST_CORES
+        text = f"reader, {form}, {RATE:,} records/s: at most {MOST_CORES:g} cores"
+        found.append(Aim(text, cores.text(".2f", " cores") if cores else "-", is_met))
+    return found
 
 
 def _rate(results: Results, shape: Shape, limit: float) -> Aim:

@@ -27,6 +27,7 @@ LIVE_SHARE = 8
 PER_SECOND = LIVE_SHARE + 2
 """Records of one symbol and second."""
 _MAGIC = b"\0"
+_ANY_SYMBOL, _ANY_TIME = b"S9999", b"1999-12-31T23:59:59.999Z"
 
 
 class Due(NamedTuple):
@@ -53,20 +54,16 @@ class OutputMarket:
     def records(self, settings: Settings, begin: float) -> Iterator[Due]:
         """Every record, in order, from `begin` (epoch seconds, whole) on."""
         encode = _encoder(settings)
-        for number in range(self.seconds * self.rate):
-            second, place = divmod(number, self.rate)
-            turn, symbol = divmod(place, self.symbols)
-            at = begin + second + place / self.rate
+        keys = [f"S{symbol:04d}" for symbol in range(self.symbols)]
+        for second in range(self.seconds):
             end_ms = round((begin + second + 1) * 1_000)
-            key = f"S{symbol:04d}"
-            if turn < LIVE_SHARE:
-                record = _signal(key, end_ms, at, is_final=False, revision=turn + 1)
-                yield Due(at, settings.live_topic, key, encode("signal", settings.live_topic, record))
-            elif turn == LIVE_SHARE:
-                yield Due(at, settings.bars_topic, key, encode("bar", settings.bars_topic, _bar(key, end_ms, at)))
-            else:
-                record = _signal(key, end_ms, at, is_final=True, revision=0)
-                yield Due(at, settings.signals_topic, key, encode("signal", settings.signals_topic, record))
+            for turn in range(PER_SECOND):
+                # The records of a turn differ in symbol and time only, whose lengths are the same.
+                topic, template = _template(settings, encode, turn, end_ms)
+                for place, key in enumerate(keys):
+                    at = begin + second + (turn * self.symbols + place) / self.rate
+                    value = template.replace(_ANY_SYMBOL, key.encode()).replace(_ANY_TIME, _instant(at).encode())
+                    yield Due(at, topic, key, value)
 
 
 def send(settings: Settings, dues: Iterable[Due]) -> float:
@@ -92,6 +89,16 @@ def send(settings: Settings, dues: Iterable[Due]) -> float:
     return latest
 
 
+def _template(settings: Settings, encode: Any, turn: int, end_ms: int) -> tuple[str, bytes]:
+    """Topic and value of the records of a turn."""
+    if turn == LIVE_SHARE:
+        return settings.bars_topic, encode("bar", settings.bars_topic, _bar(end_ms))
+    is_final = turn > LIVE_SHARE
+    topic = settings.signals_topic if is_final else settings.live_topic
+    record = _signal(end_ms, is_final=is_final, revision=0 if is_final else turn + 1)
+    return topic, encode("signal", topic, record)
+
+
 def _encoder(settings: Settings) -> Any:
     if settings.output_format == "json":
         return lambda _kind, _topic, record: orjson.dumps(record)
@@ -115,10 +122,10 @@ def _schema(name: str) -> Any:
     return fastavro.parse_schema(orjson.loads(read_schema(name)))
 
 
-def _signal(symbol: str, end_ms: int, at: float, *, is_final: bool, revision: int) -> dict[str, Any]:
+def _signal(end_ms: int, *, is_final: bool, revision: int) -> dict[str, Any]:
     close = 170.0 + (end_ms // 1_000) % 17 / 100
     return {
-        **_envelope(symbol, end_ms, at, "signals" if is_final else "signals_live", is_final=is_final),
+        **_envelope(end_ms, "signals" if is_final else "signals_live", is_final=is_final),
         "revision": revision, "c": close, "bars": 400,
         "ema": {"ema12": close + 0.02, "ema26": close - 0.08},
         "macd": {"macd": 0.1, "signal": 0.05, "hist": 0.05},
@@ -133,21 +140,21 @@ def _signal(symbol: str, end_ms: int, at: float, *, is_final: bool, revision: in
     }  # fmt: skip
 
 
-def _bar(symbol: str, end_ms: int, at: float) -> dict[str, Any]:
+def _bar(end_ms: int) -> dict[str, Any]:
     return {
-        **_envelope(symbol, end_ms, at, "bars_1s", is_final=True),
+        **_envelope(end_ms, "bars_1s", is_final=True),
         "revision": 0, "o": 170.0, "h": 170.2, "l": 169.9, "c": 170.1, "v": 1_200.0, "vwap": 170.05, "count": 40,
     }  # fmt: skip
 
 
-def _envelope(symbol: str, end_ms: int, at: float, channel: str, *, is_final: bool) -> dict[str, Any]:
+def _envelope(end_ms: int, channel: str, *, is_final: bool) -> dict[str, Any]:
     return {
-        "ingest_ts": _instant(at), "event_ts": _instant(end_ms / 1_000), "feed": "sip", "channel": channel,
-        "symbol": symbol, "seq": end_ms // 1_000, "is_final": is_final, "source": "ta",
+        "ingest_ts": _ANY_TIME.decode(), "event_ts": _instant(end_ms / 1_000), "feed": "sip", "channel": channel,
+        "symbol": _ANY_SYMBOL.decode(), "seq": end_ms // 1_000, "is_final": is_final, "source": "ta",
         "window": {
             "size": "PT1S", "step": "PT1S", "start": _instant(end_ms / 1_000 - 1), "end": _instant(end_ms / 1_000),
         },
-        "last_event_ts": _instant(at), "version": 1,
+        "last_event_ts": _ANY_TIME.decode(), "version": 1,
     }  # fmt: skip
 
 

@@ -13,58 +13,30 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 
 import psutil
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from ta_pipeline.bench.aims import Aim
+from ta_pipeline.bench.aims import reading_aims
 from ta_pipeline.bench.output_market import PER_SECOND, OutputMarket, send
+from ta_pipeline.bench.read_costs import FORMATS, RATE, Reading
 from ta_pipeline.bench.results import Spread
 from ta_pipeline.errors import KafkaSetupError, TaError
 from ta_pipeline.kafka_admin import TIMEOUT_SECONDS, ensure_topics
 from ta_pipeline.kafka_config import client_config
-from ta_pipeline.latency import LatencyRecorder, LatencySummary
+from ta_pipeline.latency import LatencyRecorder
 from ta_pipeline.local.stack import Stack
 from ta_pipeline.reader import Bar, Signal, SignalReader
 from ta_pipeline.schema_registry import ensure_schemas, registry_client
 from ta_pipeline.settings import Settings, load_settings
 
-RATE = 10_000
 ROUNDS = 3
 SECONDS = 20
-MOST_CORES = 0.5
 SETTLE_SECONDS = 5
 """Read before it is measured."""
-FORMATS = ("json", "avro-confluent")
 _LATE_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One round."""
-
-    form: str
-    number: int
-    seconds: float
-    records: int
-    cpu_seconds: float
-    latency: LatencySummary
-    """From when a record was due to be sent until it was handed out, milliseconds."""
-    others: int
-    """Events that were told: nothing is wrong, so there are none."""
-
-    @property
-    def cores(self) -> float:
-        """CPU of the reader's process, on average."""
-        return self.cpu_seconds / self.seconds
-
-    @property
-    def cpu_us(self) -> float:
-        """CPU for each record, microseconds."""
-        return self.cpu_seconds / self.records * 1e6 if self.records else math.nan
 
 
 def measure(settings: Settings, number: int, seconds: int = SECONDS, rate: int = RATE) -> Reading:
@@ -91,31 +63,21 @@ def measure(settings: Settings, number: int, seconds: int = SECONDS, rate: int =
     return Reading(settings.output_format, number, passed, records, cpu, latency.summary(), others)
 
 
-def measured(base: Settings, rounds: int, seconds: int, done: Callable[[str], None]) -> list[Reading]:
-    """Each format `rounds` times, in turn.
+def measured(base: Settings, rounds: int, seconds: int, done: Callable[[str], None]) -> Iterator[Reading]:
+    """Each format `rounds` times, in turn, on topics of its own.
 
     Raises:
         TaError: Kafka or the registry refuses or does not answer.
     """
-    found = []
     for number in range(1, rounds + 1):
         for form in FORMATS:
             with _own_topics(base, form) as settings:
                 reading = measure(settings, number, seconds)
-            found.append(reading)
-            done(f"{form}, round {number}: {reading.cores:.2f} cores, {reading.cpu_us:.1f} µs a record")
-    return found
-
-
-def reading_aims(readings: Sequence[Reading]) -> list[Aim]:
-    """Whether the reader is cheap enough; pure."""
-    found = []
-    for form in FORMATS:
-        cores = Spread.of(reading.cores for reading in readings if reading.form == form)
-        text = f"reader, {form}, {RATE:,} records/s: at most {MOST_CORES:g} cores"
-        figure = cores.text(".2f", " cores") if cores else "-"
-        found.append(Aim(text, figure, cores.median <= MOST_CORES if cores else None))
-    return found
+            done(
+                f"reader, {form}, round {number} of {rounds}: {reading.rate:,.0f} records/s, "
+                f"{reading.cores:.2f} cores, {reading.cpu_us:.1f} µs a record"
+            )
+            yield reading
 
 
 def render_readings(readings: Sequence[Reading]) -> str:
@@ -133,7 +95,7 @@ def render_readings(readings: Sequence[Reading]) -> str:
         if rounds:
             cells = [
                 form, str(len(rounds)),
-                _spread((reading.records / reading.seconds for reading in rounds), ",.0f"),
+                _spread((reading.rate for reading in rounds), ",.0f"),
                 _spread((reading.cores for reading in rounds), ".2f"),
                 _spread((reading.cpu_us for reading in rounds), ".1f"),
                 _spread((reading.latency.p50_ms for reading in rounds), ",.0f"),
@@ -216,7 +178,7 @@ def main() -> int:
     try:
         environment = Stack().environment()
         base = load_settings(**{name.removeprefix("TA_").lower(): value for name, value in environment.items()})
-        readings = measured(base, chosen.rounds, chosen.seconds, lambda line: print(line, flush=True))  # noqa: T201
+        readings = list(measured(base, chosen.rounds, chosen.seconds, lambda line: print(line, flush=True)))  # noqa: T201
     except TaError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

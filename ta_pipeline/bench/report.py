@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from ta_pipeline.bench.aims import aims
+from ta_pipeline.bench.reading import render_readings
 from ta_pipeline.bench.results import Results, Run, Spread, cpu, rate, ratio, rounds_of
 from ta_pipeline.bench.samples import LEAST_SECONDS, MOST_SECONDS, SHORTEST_SECONDS, WARM_UP_SECONDS, Drain
 from ta_pipeline.bench.shapes import (
@@ -56,6 +57,7 @@ def render(
     parts += ["## Drain", *(_drain(results.drains) if results.drains else [_LEFT_OUT])]
     parts += ["## Cost per event by number of symbols", _symbols(results.symbols) if results.symbols else _LEFT_OUT]
     parts += ["## Steady markets", *(_runs(results.runs) if results.runs else [_LEFT_OUT])]
+    parts += ["## A reader", render_readings(results.readings) if results.readings else _LEFT_OUT]
     parts += ["## A recorded day", _computes(results.computes) if results.computes else _NO_DAY]
     return "\n\n".join(parts) + "\n"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
+from ta_pipeline.bench.read_costs import Reading
 from ta_pipeline.bench.samples import Drain
 from ta_pipeline.bench.shapes import Shape, Steady
 from ta_pipeline.compute import ComputeReport
@@ -51,13 +52,15 @@ class Results:
     runs: list[Run] = field(default_factory=list)
     computes: list[ComputeReport] = field(default_factory=list)
     """Of one recorded day."""
+    readings: list[Reading] = field(default_factory=list)
+    """Of a reader at a steady rate."""
     stopped_by: str = ""
     """The error that ended the benchmark before it was done."""
 
     @property
     def is_empty(self) -> bool:
         """Nothing was measured."""
-        return not (self.drains or self.symbols or self.runs or self.computes)
+        return not (self.drains or self.symbols or self.runs or self.computes or self.readings)
 
     def run(self, steady: Steady) -> Run | None:
         """The run of one steady market, if there was one."""

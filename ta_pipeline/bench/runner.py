@@ -18,6 +18,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from ta_pipeline.bench.drain import drain
+from ta_pipeline.bench.reading import SECONDS, measured
 from ta_pipeline.bench.rest import BenchRest
 from ta_pipeline.bench.results import Results
 from ta_pipeline.bench.samples import Drain
@@ -115,6 +116,11 @@ class Bench:
                 found = compute(recordings, Path(out), load_settings(), {}, progress=show)
             self.results.computes.append(found)
             self._done(f"{what}: {sum(found.read.values()):,} messages in {found.seconds:.1f} s")
+
+    def reading(self, rounds: int) -> None:
+        """A reader at a steady rate of output records, JSON and Avro in turn."""
+        self._report("reader")
+        self.results.readings.extend(measured(self._base, rounds, SECONDS, self._done))
 
     def _interleave(self, cases: Sequence[tuple[Shape, str]], rounds: int, into: list[Drain]) -> None:
         """Each case `rounds` times, A B C A B C; the backlogs are written before and deleted after."""

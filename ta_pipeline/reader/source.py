@@ -29,6 +29,8 @@ EVERYTHING = 0
 """The share of a reader that is in no group."""
 _BATCH = 500
 _WAIT_SECONDS = 0.02
+_GATHER_SECONDS = 0.005
+"""While records flow, so much is let pass before the next are fetched: a batch costs as much as ten records."""
 _COMMIT_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _GIVE_UP = {
@@ -94,8 +96,9 @@ class Source:
         self._told_from: dict[Place, int] = {}
         self._handed: dict[Place, int] = {}
         self._committed_at = time.monotonic()
-        self._error: KafkaSetupError | None = None
-        self._join_again_at: float | None = None
+        self._is_flowing = False
+        self._unplaced: list[Place] = []
+        self._place_at = 0.0
         self._keys = frozenset(symbol.encode() for symbol in plan.symbols)
         # The prefix: an access rule for the job's group then covers its readers.
         self._group_id = f"{settings.group_id}-reader-{plan.group or uuid.uuid4().hex}"
@@ -119,7 +122,9 @@ class Source:
                 self._assign_all(partitions)
             else:
                 self._require_same_partitions(partitions)
-                self._join()
+                self._final.subscribe(
+                    list(plan.finals), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+                )
         except BaseException:
             self.close()
             raise
@@ -135,7 +140,9 @@ class Source:
         Raises:
             KafkaSetupError: reading cannot go on: a topic is gone, or access is refused.
         """
-        self._join_again()
+        self._place_again()
+        if self._is_flowing:
+            time.sleep(min(wait_seconds, _GATHER_SECONDS))
         wait = min(wait_seconds, _WAIT_SECONDS) if self._live is not None else wait_seconds
         found: list[Message] = []
         if self._live is not None:
@@ -143,8 +150,7 @@ class Source:
             found += self._take(self._live, 0.0 if found else wait)
         else:
             found += self._take(self._final, wait)
-        if self._error is not None:
-            raise self._error
+        self._is_flowing = 0 < len(found) < _BATCH
         arrivals = [arrival for message in found if (arrival := self._arrival(message)) is not None]
         self._commit_when_due()
         return arrivals
@@ -224,42 +230,44 @@ class Source:
                 self.lost.append(where.lost)
         consumer.assign([TopicPartition(*place, where.read_from) for place, where in found.items()])
 
-    def _join(self) -> None:
-        self._final.subscribe(
-            list(self._plan.finals), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
-        )
+    def _assigned(self, _consumer: Consumer, partitions: Iterable[TopicPartition]) -> None:
+        self._place([(one.topic, one.partition) for one in partitions])
 
-    def _join_again(self) -> None:
-        if self._join_again_at is not None and time.monotonic() >= self._join_again_at:
-            self._join_again_at = None
-            self._join()
-
-    def _assigned(self, consumer: Consumer, partitions: Iterable[TopicPartition]) -> None:
-        places = [(one.topic, one.partition) for one in partitions]
+    def _place(self, places: list[Place]) -> None:
+        """Begin on the partitions that the group gave."""
         shares = tuple(sorted({number for _, number in places}))
+        finals: dict[Place, Beginning] = {}
+        live: dict[Place, Beginning] = {}
         try:
-            committed = self._positions.committed(places)
-            finals = self._positions.of(places, committed, self._clock())
-            live: dict[Place, Beginning] = {}
-            if self._plan.live:
-                # Of what another reader has begun, old live signals are of no use: go on with the newest.
-                begun = {number for _, number in committed}
-                fresh = [(self._plan.live, number) for number in shares if number not in begun]
-                live = self._positions.of(fresh, {}, self._clock(), known_before=False)
-                taken_over = [(self._plan.live, number) for number in shares if number in begun]
-                live |= self._positions.ends(taken_over)
+            if places:
+                committed = self._positions.committed(places)
+                finals = self._positions.of(places, committed, self._clock())
+                live = self._live_beginnings(shares, {number for _, number in committed})
         except (KafkaException, KafkaSetupError):
-            # Kafka went away between giving partitions and saying where they begin: ask for them again.
-            consumer.assign([])
-            consumer.unsubscribe()
-            self._join_again_at = time.monotonic() + _RETRY_SECONDS
+            # Kafka went away between giving partitions and saying where they begin: ask again.
+            self._final.assign([])
+            self._unplaced, self._place_at = places, time.monotonic() + _RETRY_SECONDS
             return
-        self._begin(consumer, finals)
+        self._begin(self._final, finals)
         # Whoever takes over before anything was handed out begins here too.
         self._handed |= self._told_from
         if self._live is not None:
             self._begin(self._live, live)
         self._listener.assigned(shares)
+
+    def _place_again(self) -> None:
+        if self._unplaced and time.monotonic() >= self._place_at:
+            places, self._unplaced = self._unplaced, []
+            self._place(places)
+
+    def _live_beginnings(self, shares: Iterable[int], begun: set[int]) -> dict[Place, Beginning]:
+        """Of what another reader has begun, old live signals are of no use: go on with the newest."""
+        if self._plan.live is None:
+            return {}
+        topic, now_ms = self._plan.live, self._clock()
+        fresh = [(topic, number) for number in shares if number not in begun]
+        taken_over = [(topic, number) for number in shares if number in begun]
+        return self._positions.of(fresh, {}, now_ms, known_before=False) | self._positions.ends(taken_over)
 
     def _revoked(self, _consumer: Consumer, partitions: Iterable[TopicPartition]) -> None:
         self._commit(at_once=True)
@@ -270,6 +278,7 @@ class Source:
 
     def _drop(self, partitions: Iterable[TopicPartition]) -> None:
         shares = tuple(sorted({one.partition for one in partitions}))
+        self._unplaced = []
         for known in (self._next, self._told_from, self._handed):
             known.clear()
         if self._live is not None:

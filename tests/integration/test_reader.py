@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from ta_pipeline.bench.output_market import OutputMarket
 from ta_pipeline.kafka_config import client_config
-from ta_pipeline.reader import Bar, BrokenRecord, Item, RecordsLost, Signal, SignalReader
+from ta_pipeline.reader import Bar, BrokenRecord, Item, Options, RecordsLost, Signal, SignalReader
+from ta_pipeline.reader.records import Macd, VolRealized
 from ta_pipeline.settings import Settings
 from tests.output_records import bar, live, signal
 from tests.stack import RunningStack
@@ -105,6 +108,28 @@ def test_a_reader_that_begins_at_a_time_knows_what_was_before(stack: RunningStac
     with SignalReader(settings, live=False, bars=False, start=since) as reader:
         items = read(reader, has_final(t))
     assert said(items) == [("Signal", t - 2_000, 1, True, "revises"), ("Signal", t, 0, True, "newest")]
+
+
+@pytest.mark.parametrize("form", ["json", "avro-confluent"])
+def test_both_formats_are_read(stack: RunningStack, form: str) -> None:
+    settings = stack.own_settings(schemas=form != "json", output_format=form)
+    begin = now_second() / 1_000 - 10
+    dues = list(OutputMarket(10, 2).records(settings, begin))
+    for topic in {due.topic for due in dues}:
+        stack.produce(topic, [(due.key, due.value) for due in dues if due.topic == topic])
+    end = round(begin + 2) * 1_000
+    with SignalReader(settings, start="earliest", options=Options(stale_after_seconds=None)) as reader:
+        items = read(reader, lambda items: has_final(end)(items) and sum(isinstance(item, Bar) for item in items) == 2)
+    bars, finals = ([item for item in items if isinstance(item, kind) and item.is_final] for kind in (Bar, Signal))
+    assert [(item.end_ms, item.revision, item.standing) for item in bars] == [
+        (end - 1_000, 0, "newest"), (end, 0, "newest"),
+    ]  # fmt: skip
+    assert [item.end_ms for item in finals] == [end - 1_000, end]
+    assert bars[0].o == 170.0
+    assert isinstance(finals[0], Signal)
+    assert finals[0].macd == Macd(0.1, 0.05, 0.05)
+    assert finals[0].vol_realized == VolRealized(0.000123, None)
+    assert not [item for item in items if isinstance(item, BrokenRecord)]
 
 
 def aborted(settings: Settings, record: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
+from ta_pipeline.bench.output_market import OutputMarket
 from ta_pipeline.feed import send as feed
 from ta_pipeline.kafka_admin import DAY_MS, Topic, create_topics
 from ta_pipeline.reader import (
@@ -179,6 +180,22 @@ def test_a_broker_that_is_away_is_told_and_nothing_is_lost(stack: RunningStack, 
         assert told[0].component == "kafka"
         assert told[1].after_ms > 0
         assert [key[1] for key in one.signals()] == [t, t + 1_000]
+    finally:
+        stack.await_ready()
+
+
+def test_a_registry_that_is_away_is_told_and_its_records_are_waited_for(stack: RunningStack) -> None:
+    settings = stack.own_settings(schemas=True, output_format="avro-confluent")
+    dues = OutputMarket(10, 1).records(settings, int(time.time()))
+    finals_only = [(due.key, due.value) for due in dues if due.topic == settings.signals_topic]
+    try:
+        with reading(settings, bars=False, live=False) as one:
+            with held_down(stack, "registry"):
+                stack.produce(settings.signals_topic, finals_only)
+                one.await_that("the reader says that the registry is away", lambda: bool(one.of(Disconnected)))
+                assert one.signals() == []
+            one.await_that("the signal came", lambda: len(one.signals()) == 1)
+        assert [event.component for event in one.of(Disconnected, Reconnected)] == ["registry", "registry"]
     finally:
         stack.await_ready()
 

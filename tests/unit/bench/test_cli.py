@@ -41,6 +41,9 @@ class Bench:
         self._take(f"{steady.name} {seconds:g}")
         self.results.runs.append(run(steady))
 
+    def reading(self, rounds: int) -> None:
+        self._take(f"reader {rounds}")
+
     def compute(self, recordings: list[Path]) -> None:
         self._take(" ".join(path.name for path in recordings))
         self.results.computes.append(ComputeReport({"trades": 1}, {"bars": 1}, 30.0))
@@ -64,6 +67,7 @@ def test_everything_but_the_day_is_measured_unless_it_is_left_out(tmp_path: Path
     assert code == 0
     assert Bench.asked == [
         "dense 3", "sparse 3", "10 symbols and 1,000 symbols 2", "latency 60", "fast finals 60", "sustained 600",
+        "reader 3",
     ]  # fmt: skip
     assert "## A recorded day\n\nLeft out." in report
     (picture,) = tmp_path.glob("*.png")
@@ -74,11 +78,18 @@ def test_each_part_can_be_left_out_and_a_day_may_have_several_files(tmp_path: Pa
     files = [tmp_path / "trades.jsonl", tmp_path / "quotes.jsonl"]
     for file in files:
         file.touch()
-    nothing = ("--rounds", "--symbols-rounds", "--latency-seconds", "--fast-seconds", "--sustained-seconds")
+    nothing = (
+        "--rounds",
+        "--symbols-rounds",
+        "--latency-seconds",
+        "--fast-seconds",
+        "--sustained-seconds",
+        "--reader-rounds",
+    )
     left_out = [part for name in nothing for part in (name, "0")]
     code, report = bench(*left_out, *(part for file in files for part in ("--day", str(file))), out=tmp_path / "out")
     assert (code, Bench.asked) == (0, ["trades.jsonl quotes.jsonl"])
-    assert report.count("Left out.") == 3
+    assert report.count("Left out.") == 4
 
 
 def test_what_was_measured_before_an_error_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
