@@ -2,7 +2,7 @@
 
     GET  /metrics     for Prometheus (ta_pipeline.probe_metrics)
     GET  /report      everything, as JSON (ta_pipeline.probe_window)
-    POST /heartbeat   Dagster says that it runs; /metrics tells when it last did
+    POST /heartbeat   Dagster says that it runs, and what its verdicts are; /metrics tells both
 
 It commits nothing and writes nothing. A broker that goes away is waited for; where reading cannot go on, and when a
 topic has got more partitions, it begins anew at the end of the topics, with counts of zero. Run as
@@ -23,7 +23,8 @@ import orjson
 
 from ta_pipeline.decode import OutputDecoder
 from ta_pipeline.errors import BadRecordError, SettingsError, TaError
-from ta_pipeline.probe_metrics import CONTENT_TYPE, metrics_text
+from ta_pipeline.probe_around import Lookout, Tick, parse_tick
+from ta_pipeline.probe_metrics import CONTENT_TYPE, Surroundings, metrics_text
 from ta_pipeline.probe_window import ProbeWindow, WindowReport
 from ta_pipeline.readers import Arrival, Arrivals, OutputReader
 from ta_pipeline.settings import Settings, load_settings
@@ -37,6 +38,7 @@ _LOOK_MS = 60_000
 """Between two looks for new partitions."""
 _CLIENT_SECONDS = 5.0
 """A client that says nothing for this long is let go."""
+_BODY_BYTES = 65_536
 _log = logging.getLogger("ta.probe")
 
 
@@ -53,7 +55,8 @@ class ProbeServer:
         self._window: ProbeWindow | None = None
         self._trouble: str | None = "not connected yet"
         self._alive_ms = _now_ms()
-        self._dagster_ms: int | None = None
+        self._tick: Tick | None = None
+        self._lookout = Lookout(settings)
         host, _, port = listen.rpartition(":")
         if not host or not port.isdigit():
             raise SettingsError(f"the probe listens at HOST:PORT, like {LISTEN}, not at {listen!r}")
@@ -71,6 +74,7 @@ class ProbeServer:
     def run(self, stop: threading.Event) -> None:
         """Read and answer until `stop` is set."""
         threading.Thread(target=self._http.serve_forever, name="ta-probe-http", daemon=True).start()
+        threading.Thread(target=self._lookout.run, args=(stop,), name="ta-probe-around", daemon=True).start()
         try:
             while not stop.is_set():
                 try:
@@ -82,15 +86,21 @@ class ProbeServer:
             self._http.shutdown()
             self._http.server_close()
 
-    def beat(self) -> None:
-        """Dagster runs."""
+    def beat(self, body: bytes = b"") -> None:
+        """Dagster runs; `body` is what it says beside that (`ta_pipeline.probe_around.parse_tick`)."""
+        try:
+            told = orjson.loads(body) if body else None
+        except orjson.JSONDecodeError:
+            told = None
+        tick = parse_tick(told, _now_ms())
         with self._lock:
-            self._dagster_ms = _now_ms()
+            self._tick = tick
 
     def metrics(self) -> str:
         """What `/metrics` answers."""
         with self._lock:
-            return metrics_text(self._report(), self._alive_ms, self._dagster_ms)
+            around = Surroundings(self._settings, self._lookout.around, self._tick, _now_ms())
+            return metrics_text(self._report(), self._alive_ms, self._tick.at_ms if self._tick else None, around)
 
     def report(self) -> dict[str, Any]:
         """What `/report` answers."""
@@ -100,7 +110,7 @@ class ProbeServer:
                 "reading": seen is not None,
                 "trouble": self._trouble,
                 "alive_ms": self._alive_ms,
-                "dagster_heartbeat_ms": self._dagster_ms,
+                "dagster_heartbeat_ms": self._tick.at_ms if self._tick else None,
                 "seen": seen.to_dict() if seen else None,
             }
 
@@ -162,7 +172,7 @@ def _handler(server: ProbeServer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             if self.path == "/heartbeat":
-                server.beat()
+                server.beat(self.rfile.read(min(int(self.headers.get("Content-Length") or 0), _BODY_BYTES)))
                 self._answer(204, b"", "text/plain")
             else:
                 self._answer(404, b"there is POST /heartbeat\n", "text/plain")

@@ -6,13 +6,14 @@ server (`ta_pipeline.probe_server`) tells, and what monitoring judges.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Self
 
 from ta_pipeline.decode import Channel, Head, Record, epoch_ms
 from ta_pipeline.errors import BadRecordError
+from ta_pipeline.histogram import Histogram
 from ta_pipeline.latency import LatencySummary, RecentLatency
 from ta_pipeline.probe import Probe
 from ta_pipeline.probe_report import ProbeReport
@@ -96,6 +97,10 @@ class WindowReport(Window):
     """What is known now: lately, and since the start."""
 
     total: ProbeReport
+    histograms: Mapping[str, Histogram] = field(default_factory=dict)
+    """Of all latencies since the start, by path."""
+    job_counts: Mapping[str, int] = field(default_factory=dict)
+    """What the job's heartbeats have counted since the start, by kind of record."""
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
@@ -121,6 +126,8 @@ class ProbeWindow:
         self._lag = RecentLatency(SHORT_MS, SHORT_MS // _STEP_MS)
         self._counts: deque[tuple[int, Counts]] = deque([(started_ms, Counts())])
         self._newest_event_ms: dict[str, int] = {}
+        self._histograms = {path: Histogram() for path in PATHS}
+        self._job_counts: Counter[str] = Counter()
         self._beat: JobBeat | None = None
 
     def take(self, channel: Channel, record: Record, now_ms: int) -> None:
@@ -138,7 +145,9 @@ class ProbeWindow:
         if head.size != MINUTE:
             self._newest_event_ms[channel] = max(head.event_ms, self._newest_event_ms.get(channel, 0))
         if channel == "live" or not head.revision:
-            self._latency[_path(channel, head)].add(now_ms - head.measured_from_ms, now_ms)
+            path, took_ms = _path(channel, head), now_ms - head.measured_from_ms
+            self._latency[path].add(took_ms, now_ms)
+            self._histograms[path].add(took_ms / 1_000)
 
     def undecodable(self, reason: str) -> None:
         """A record could not be read."""
@@ -161,12 +170,15 @@ class ProbeWindow:
             newest_event_ms=dict(self._newest_event_ms),
             job_beat=self._beat,
             total=total,
+            histograms={path: histogram.copy() for path, histogram in self._histograms.items()},
+            job_counts=dict(self._job_counts),
         )
 
     def _take_beat(self, record: Record, now_ms: int) -> None:
         lag_ms, window, counts = record.get("watermark_lag_ms"), record.get("window"), record.get("counts") or {}
         if window is None or not isinstance(lag_ms, int | None):
             raise BadRecordError("missing_field", f"a heartbeat with window {window!r}, watermark_lag_ms {lag_ms!r}")
+        self._job_counts.update({str(kind): int(number or 0) for kind, number in counts.items()})
         seconds = max(0.001, (epoch_ms(window["end"]) - epoch_ms(window["start"])) / 1_000)
         if lag_ms is not None:
             self._lag.add(lag_ms, now_ms)

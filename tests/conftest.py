@@ -14,7 +14,7 @@ from tests.proofs import Say
 from tests.stack import PORT_OFFSET, RunningStack, running_stack
 
 # Where things lie, not how they behave.
-_KEPT = {"TA_SHARED_DATA", "TA_LOCAL_DIR", "TA_LOCAL_JARS_DIR", PORT_OFFSET}
+_KEPT = {"TA_SHARED_DATA", "TA_LOCAL_DIR", "TA_LOCAL_JARS_DIR", "TA_PROMTOOL_REQUIRED", PORT_OFFSET}
 
 _MEASURED = "measured"
 _NEEDING_STACK = ("tests/integration/", "tests/orchestration/", "tests/faults/")

@@ -14,7 +14,9 @@ from ta_pipeline.settings import Settings
 # What the probe reads, and nothing else: another variable that changes must not restart it.
 _READ = (
     *CONNECTION, "group_id", "bars_topic", "signals_topic", "live_topic", "status_topic",
-    "max_out_of_orderness_ms", "bar_close_timeout_ms", "checkpoint_interval_ms", "output_format",
+    "trades_topic", "quotes_topic", "bars_1m_topic", "status_in_topic", "rejects_topic", "late_topic", "clock_topic",
+    "session", "clickhouse_url", "max_out_of_orderness_ms", "bar_close_timeout_ms", "checkpoint_interval_ms",
+    "checkpoint_timeout_ms", "output_format",
     "schema_registry_url", "schema_registry_username", "schema_registry_password",
 )  # fmt: skip
 

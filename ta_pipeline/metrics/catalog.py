@@ -81,6 +81,7 @@ _FLINK = (
     Metric(_CLUSTER + "numRegisteredTaskManagers", "gauge", "processes", (), "TaskManagers of the cluster", "flink"),
     Metric(_CLUSTER + "taskSlotsTotal", "gauge", "slots", (), "slots of the cluster", "flink"),
     Metric(_CLUSTER + "taskSlotsAvailable", "gauge", "slots", (), "slots that no task has", "flink"),
+    Metric("flink_taskmanager_Status_JVM_CPU_Load", "gauge", "1", (), "share of the CPUs a TaskManager uses", "flink"),
     _of_job("runningTime", "gauge", "ms", "since the job is RUNNING, 0 when it is not; also while it waits for slots"),
     _of_job("restartingTime", "gauge", "ms", "since the job is RESTARTING; 0 when it is not"),
     _of_job("failingTime", "gauge", "ms", "since the job is FAILING; 0 when it is not"),
@@ -142,6 +143,10 @@ _PROBE = (
     _of_probe(
         "ta_verdict_bad", "gauge", "1", "1 when a verdict of Dagster's sensor is bad or unknown, and calls a person; "
         "for ten minutes after its last tick", ("verdict",), needs="a tick of the sensor",
+    ),
+    _of_probe(
+        "ta_job_wanted", "gauge", "1", "1 when the job should run, by the record of rollouts; 0 when it was stopped on "
+        "purpose or never rolled out; for ten minutes after the sensor's last tick", needs="a tick of the sensor",
     ),
     _of_probe("ta_session_open", "gauge", "1", "1 while the exchange trades, by its calendar and `TA_SESSION`"),
     _of_probe(

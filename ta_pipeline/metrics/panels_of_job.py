@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ta_pipeline.metrics.limits import BACKPRESSURE_BAD, RESTARTS
 from ta_pipeline.metrics.panel import Panel, Query, Row, State, Threshold
 from ta_pipeline.metrics.scope import OF_JOB, OF_TABLE_JOB, SCOPE, limit
-from ta_pipeline.monitoring.job_verdicts import BACKPRESSURE_BAD, RESTARTS
 
 _CLUSTER = "flink_jobmanager_"
 _JOB = "flink_jobmanager_job_"

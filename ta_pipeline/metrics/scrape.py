@@ -16,6 +16,8 @@ from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.local.settings import LocalSettings
 
 OPERATOR = "flink_taskmanager_job_task_operator_"
+COMPONENT = "app_kubernetes_io_component"
+"""The pods' label `app.kubernetes.io/component` as Prometheus has it: job, table, probe."""
 LATE_REASONS = ("beyond_horizon", "newer_quote_known", "no_such_trade", "older_minute")
 """Of `ta_pipeline.signals.engine`; `late_quotes` is a count, no reason."""
 
@@ -89,7 +91,8 @@ def scrape_config(
         "scrape_configs": [
             {
                 "job_name": name,
-                "static_configs": [{"targets": [target]}],
+                # As the PodMonitor has it: the rules tell the job's cluster from the table job's by it.
+                "static_configs": [{"targets": [target], "labels": {COMPONENT: "probe" if name == "probe" else "job"}}],
                 "metric_relabel_configs": relabelings(),
             }
             for name, target in targets.items()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from ta_pipeline.metrics.limits import CHECKPOINT_STARTING_MS, checkpoint_age_ms
 from ta_pipeline.monitoring.history import History
 from ta_pipeline.monitoring.snapshot import StatusSnapshot, Unreachable
 from ta_pipeline.monitoring.verdicts import AT_ONCE, Verdict, job_of, unreachable
 
-REST_AGE_MS = 3_000
-"""Flink answers from a picture of the job that is up to this old (`web.refresh-interval`)."""
-STARTING_MS = 20_000
-"""Until the tasks of a job that was just submitted run. Twice the interval, this and a tick of 30 s are within the time
-in which a stalled checkpoint has to be told: twice the interval and a minute."""
 FAILED_WITHIN_MS = 300_000
 
 
@@ -25,10 +21,10 @@ def checkpoint_age(snapshot: StatusSnapshot, _history: History) -> Verdict:
     interval_ms = job.checkpoint_interval_ms
     latest_ms = job.checkpoints.latest_ms
     if latest_ms is None:
-        age_ms, limit_ms = snapshot.at_ms - job.start_ms, 2 * interval_ms + STARTING_MS
+        age_ms, limit_ms = snapshot.at_ms - job.start_ms, 2 * interval_ms + CHECKPOINT_STARTING_MS
         what = "no checkpoint has completed since the job was submitted"
     else:
-        age_ms, limit_ms = snapshot.at_ms - latest_ms, 2 * interval_ms + REST_AGE_MS
+        age_ms, limit_ms = snapshot.at_ms - latest_ms, checkpoint_age_ms(interval_ms)
         what = "the newest completed checkpoint was triggered"
     text = f"{what} {age_ms / 1_000:.1f} s ago; {limit_ms / 1_000:g} s are allowed, at an interval of " + (
         f"{interval_ms / 1_000:g} s"

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from ta_pipeline.figures import duration
 from ta_pipeline.latency import LatencySummary
+from ta_pipeline.metrics.limits import (
+    GAP_SHARE,
+    GAPS,
+    LAG_BUDGET_MS,
+    LIVE_P99_MS,
+    SILENT_BAD_MS,
+    SILENT_WARN_MS,
+    final_latency_ms,
+    heartbeat_ms,
+)
 from ta_pipeline.monitoring.flink_source import FlinkStatus
 from ta_pipeline.monitoring.history import History
 from ta_pipeline.monitoring.reach_verdicts import TABLE_PATH_OFF
@@ -25,21 +35,8 @@ from ta_pipeline.monitoring.verdicts import (
 )
 from ta_pipeline.probe_window import LONG_MS, SHORT_MS
 
-LIVE_P99_MS = 500
-"""The promise is 300 ms; a person is called when it is clearly broken."""
-FINAL_BUDGET_MS = 500
-"""Of the promise: beside the watermark's delay and the checkpoint interval."""
-WINDOW_MS = 1_000
-"""The newest tick of a second may be a whole second older than its end."""
-LAG_BUDGET_MS = 1_000
-"""The watermark's lag beyond what is allowed by the out-of-orderness."""
 REST_AGE_MS = 10_000
 """Metrics that Flink tells are up to this old (`metrics.fetcher.update-interval`): heartbeats are not."""
-BEAT_MARGIN_MS = 10_000
-SILENT_WARN_MS, SILENT_BAD_MS = 60_000, 300_000
-"""Before the regular session a few symbols may be silent for minutes."""
-GAP_SHARE, GAPS = 0.01, 3
-"""A cancel that takes the only volume of a second looks like a gap: single ones are no fault."""
 TABLES_BEHIND_MS = 60_000
 """The tables are for questions, not for trading: a minute is what a person notices."""
 
@@ -79,7 +76,7 @@ def watermark_lag(snapshot: StatusSnapshot, _history: History) -> Verdict:
         return _lag_by_metric(name, snapshot, seen)
     beat = seen.job_beat
     silent_ms = snapshot.at_ms - (beat.came_ms if beat else seen.since_ms)
-    limit_ms = 2 * interval_ms(snapshot) + BEAT_MARGIN_MS
+    limit_ms = heartbeat_ms(interval_ms(snapshot))
     if beat is None or silent_ms > limit_ms:
         cause = "" if _job_runs(snapshot) else "job_state"
         since = "" if beat else " (since the probe began)"
@@ -130,7 +127,7 @@ def final_latency(snapshot: StatusSnapshot, _history: History) -> Verdict:
     summary = (seen.short if window_ms == SHORT_MS else seen.long)["final"]
     if not summary.count:
         return _silent(name, snapshot, seen, "final", window_ms + seen.final_within_ms)
-    limit_ms = WINDOW_MS + closing_delay_ms(snapshot, seen) + interval_ms(snapshot) + FINAL_BUDGET_MS
+    limit_ms = final_latency_ms(closing_delay_ms(snapshot, seen), interval_ms(snapshot))
     return _late(name, summary, limit_ms, window_ms, "final")
 
 

@@ -5,6 +5,13 @@ from __future__ import annotations
 import re
 
 from ta_pipeline.job_options import table_job_name
+from ta_pipeline.metrics.limits import (
+    BACKPRESSURE_BAD,
+    BACKPRESSURE_WARN,
+    COMMITS_WITHIN_MS,
+    RESTARTS,
+    RESTARTS_WITHIN_MS,
+)
 from ta_pipeline.monitoring.flink_source import FlinkStatus, JobFigures, job_name
 from ta_pipeline.monitoring.history import History
 from ta_pipeline.monitoring.reach_verdicts import TABLE_PATH_OFF
@@ -24,11 +31,6 @@ from ta_pipeline.monitoring.verdicts import (
 from ta_pipeline.revisions import Revision
 from ta_pipeline.settings import differing
 
-RESTARTS, RESTARTS_WITHIN_MS = 3, 600_000
-"""One restart is what restarts are for; more than three in ten minutes are a fault that comes back."""
-COMMITS_WITHIN_MS = 300_000
-BACKPRESSURE_WARN, BACKPRESSURE_BAD = 0.5, 0.8
-"""Share of the time a task waits for the next one. At a half the job is near its limit; at 0.8 it falls behind."""
 ROLLOUT_TICKS = 4
 """A rollout runs the new job before it is recorded, until it is verified."""
 _TRANSACTION = re.compile(

@@ -15,13 +15,10 @@ from ta_pipeline.kafka_admin import declared_topics
 from ta_pipeline.kafka_config import ConfigValue
 from ta_pipeline.kafka_groups import Group
 from ta_pipeline.kafka_refusals import ask, client_with, require_visible
+from ta_pipeline.metrics import limits
 from ta_pipeline.settings import Settings
 
 TIMEOUT_SECONDS = 1.0
-OPEN_MARGIN_MS = 10_000
-"""A transaction lives for a checkpoint interval, the checkpoint, and its commit; twice the interval and this is not
-that any more."""
-
 EXPIRING_SHARE = 0.75
 """Of a record's retention: what is older, and not in the tables, is close to being lost for them."""
 
@@ -156,7 +153,7 @@ def ask_kafka(settings: Settings, now_ms: int) -> KafkaStatus:
 
 def open_limit_ms(settings: Settings) -> int:
     """A transaction of the job that is open for longer is not that of a checkpoint any more."""
-    return 2 * settings.checkpoint_interval_ms + OPEN_MARGIN_MS
+    return limits.open_transaction_ms(settings.checkpoint_interval_ms)
 
 
 def is_overdue(end: int, stable: int, first_young: int) -> bool:

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ta_pipeline.metrics import limits
 from ta_pipeline.monitoring.flink_source import FlinkStatus, JobFigures
 from ta_pipeline.monitoring.kafka_source import KafkaStatus
 from ta_pipeline.monitoring.snapshot import StatusSnapshot, Unreachable
@@ -32,12 +33,6 @@ ONCE_MORE = 2
 """One observation is no reason to call: an answer may get lost, and a rollout takes a job down for seconds."""
 LASTING = 3
 """Percentiles over a minute: one stall is in two ticks of 30 s, so the third has seen another."""
-
-FLOWING_MS = 60_000
-"""Trades come, when the newest one is not older than this."""
-DENSE_PER_SECOND = 10
-"""With so many records a second on each topic that has some, the newest is almost never older than half a second, so
-the watermark is the out-of-orderness behind, and no more; with fewer, the platform's clock closes bars."""
 
 
 @dataclass(frozen=True)
@@ -123,16 +118,15 @@ def trade_age_ms(snapshot: StatusSnapshot) -> int | None:
 def trades_flow(snapshot: StatusSnapshot) -> bool:
     """Whether trades come."""
     age_ms = trade_age_ms(snapshot)
-    return age_ms is not None and age_ms <= FLOWING_MS
+    return age_ms is not None and age_ms <= limits.FLOWING_MS
 
 
 def closing_delay_ms(snapshot: StatusSnapshot, seen: Seen) -> int:
     """How far the watermark may be behind: the out-of-orderness, or, in a thin market, the time until a bar closes."""
-    beat, settings = seen.job_beat, snapshot.settings
+    beat = seen.job_beat
     if beat is None:
-        return settings.bar_close_timeout_ms
-    rates = [beat.trades_per_second, *([beat.quotes_per_second] if beat.quotes_per_second else [])]
-    return settings.max_out_of_orderness_ms if min(rates) >= DENSE_PER_SECOND else settings.bar_close_timeout_ms
+        return limits.closing_delay_ms(snapshot.settings, None)
+    return limits.closing_delay_ms(snapshot.settings, beat.trades_per_second, beat.quotes_per_second)
 
 
 def interval_ms(snapshot: StatusSnapshot) -> int:

@@ -24,10 +24,11 @@ from orchestration.keys import JOB
 from orchestration.resources import NOW, PLATFORM, epoch_ms
 from ta_pipeline.feed import send as feed
 from ta_pipeline.kafka_config import client_config
+from ta_pipeline.metrics.limits import OPEN_MARGIN_MS
+from ta_pipeline.metrics.selectors import Scope
 from ta_pipeline.monitoring.flink_source import FlinkStatus
 from ta_pipeline.monitoring.history import History
 from ta_pipeline.monitoring.judge import QUESTIONS, judge
-from ta_pipeline.monitoring.kafka_source import OPEN_MARGIN_MS
 from ta_pipeline.monitoring.snapshot import StatusSnapshot, Unreachable, take_snapshot
 from ta_pipeline.monitoring.verdicts import Verdict
 from ta_pipeline.platform import Platform
@@ -37,6 +38,7 @@ from ta_pipeline.settings import Settings
 from tests.commands import slow_imports
 from tests.jobs import beside, on_time, running_job, running_table_job, simulated
 from tests.outages import standing_still
+from tests.prometheus import asked_for, exposed
 from tests.stack import RunningStack, variables_of, wait_for
 
 INTERVAL_MS = 2_000
@@ -140,10 +142,25 @@ def test_the_sensor_tells_dagster_and_its_heartbeat_reaches_prometheus(watched: 
         told = [event for event in result.asset_events or () if isinstance(event, dg.AssetCheckEvaluation)]
         assert {event.check_name: event.passed for event in told} == dict.fromkeys(QUESTIONS, True)
         assert {event.asset_key for event in told} == {JOB}
-    assert (
-        "\nta_dagster_heartbeat_timestamp_seconds "
-        in requests.get(f"{watched.settings.probe_url}/metrics", timeout=2).text
+    told_by_probe = requests.get(f"{watched.settings.probe_url}/metrics", timeout=2).text
+    assert "\nta_dagster_heartbeat_timestamp_seconds " in told_by_probe
+    assert 'ta_verdict_bad{verdict="job_state"} 0\n' in told_by_probe
+    assert "\nta_job_wanted 1\n" in told_by_probe
+
+
+def test_every_metric_that_a_rule_of_prometheus_asks_for_is_told(watched: Watched) -> None:
+    requests.post(
+        f"{watched.settings.probe_url}/heartbeat", json={"verdicts": {"s3": False}, "job_wanted": True}, timeout=2
     )
+    asked = asked_for(Scope(job=watched.settings.k8s_deployment))
+
+    def missing() -> set[str]:
+        return asked - exposed(watched.stack.local, watched.settings.probe_url)
+
+    deadline = time.monotonic() + 60
+    while missing():
+        assert time.monotonic() < deadline, missing()
+        time.sleep(1)
 
 
 def test_the_checks_say_the_same_on_demand(watched: Watched) -> None:
@@ -187,6 +204,8 @@ def test_readers_that_stand_still_behind_an_open_transaction_are_seen(watched: W
         found = watched.look()[1]["stable_offset"]
         assert found.state == "bad"
         assert f"{settings.bars_topic}[0] at " in found.message
+        limit_s = (2 * INTERVAL_MS + OPEN_MARGIN_MS) / 1_000
+        wait_for("Prometheus is told how old it is", lambda: _open_for(settings) > limit_s)
     finally:
         producer.abort_transaction(10)
     wait_for("committed readers go on", lambda: watched.state("stable_offset") == "ok")
@@ -237,6 +256,13 @@ def test_a_stalled_checkpoint_is_told_to_a_person_within_twice_the_interval_and_
         for _ in range(2):
             cursor = _tick(platform, instance, cursor)[0].cursor
         assert [alert["kind"] for alert in posted if alert["name"] == "checkpoint_age"] == ["opened", "resolved"]
+
+
+def _open_for(settings: Settings) -> float:
+    """Age of the oldest transaction on the bars' topic, as the probe tells it."""
+    series = f'ta_open_transaction_age_seconds{{topic="{settings.bars_topic}"}} '
+    text = requests.get(f"{settings.probe_url}/metrics", timeout=2).text
+    return max((float(line.removeprefix(series)) for line in text.splitlines() if line.startswith(series)), default=0.0)
 
 
 def _tick(platform: Platform, instance: dg.DagsterInstance, cursor: str | None) -> tuple[dg.SensorResult, float]:

@@ -45,13 +45,27 @@ def test_without_a_broker_it_answers_and_says_why_it_does_not_read() -> None:
 def test_dagsters_heartbeat_is_told_to_prometheus() -> None:
     with serving() as url:
         assert "ta_dagster_heartbeat" not in requests.get(f"{url}/metrics", timeout=2).text
-        assert requests.post(f"{url}/heartbeat", timeout=2).status_code == 204
+        body = {"verdicts": {"s3_reachable": True}, "job_wanted": None}
+        assert requests.post(f"{url}/heartbeat", json=body, timeout=2).status_code == 204
+        told = requests.get(f"{url}/metrics", timeout=2).text
+        assert 'ta_verdict_bad{verdict="s3_reachable"} 1\n' in told
+        assert "ta_job_wanted" not in told
+        for nothing in (b"{", b""):
+            assert requests.post(f"{url}/heartbeat", data=nothing, timeout=2).status_code == 204
+        assert "ta_verdict_bad" not in requests.get(f"{url}/metrics", timeout=2).text
         (line,) = [
             line
             for line in requests.get(f"{url}/metrics", timeout=2).text.splitlines()
             if line.startswith("ta_dagster_heartbeat_timestamp_seconds ")
         ]
         assert float(line.split()[1]) == pytest.approx(time.time(), abs=5)
+
+
+def test_a_broker_that_does_not_answer_is_told_to_prometheus() -> None:
+    with serving() as url:
+        wait_for(
+            "the probe has asked", lambda: "\nta_kafka_reachable 0\n" in requests.get(f"{url}/metrics", timeout=5).text
+        )
 
 
 def test_other_paths_are_refused_with_those_there_are() -> None:

@@ -134,8 +134,8 @@ def test_the_report_is_json_and_what_monitoring_reads_back_is_the_same() -> None
 def test_figures_are_in_prometheus_text_with_labels_escaped() -> None:
     text = metrics_text(busy(), alive_ms=end(13), dagster_ms=end(2))
     lines = text.splitlines()
-    assert 'ta_event_to_signal_seconds{path="live",quantile="0.99",window="60s"} 0.14' in lines
-    assert 'ta_event_to_signal_seconds{path="final",quantile="0.5",window="300s"} 11' in lines
+    assert 'ta_event_to_signal_window_seconds{path="live",quantile="0.99",window="60s"} 0.14' in lines
+    assert 'ta_event_to_signal_window_seconds{path="final",quantile="0.5",window="300s"} 11' in lines
     assert 'ta_probe_records_total{path="live"} 1' in lines
     assert 'ta_probe_duplicates_total{path="bars"} 0' in lines
     assert 'ta_probe_gaps_total{kind="live_without_final"} 0' in lines
@@ -167,4 +167,6 @@ def test_what_is_not_known_is_absent_and_not_zero() -> None:
         "ta_probe_heartbeat_timestamp_seconds", "ta_probe_reading",
     }  # fmt: skip
     empty = metrics_text(window().report(START_MS + 1), START_MS, None)
-    assert "ta_event_to_signal_seconds" not in empty
+    assert "ta_event_to_signal_window_seconds" not in empty
+    # A counter that has counted nothing is zero.
+    assert 'ta_event_to_signal_seconds_count{path="live"} 0' in empty

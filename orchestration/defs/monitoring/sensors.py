@@ -6,6 +6,7 @@ remembers is in its cursor; one that cannot be read is begun anew, which the log
 
 import contextlib
 import logging
+from collections.abc import Iterable
 
 import dagster as dg
 import requests
@@ -20,6 +21,7 @@ from ta_pipeline.monitoring.memory import Memory
 from ta_pipeline.monitoring.reach_verdicts import stable_offset
 from ta_pipeline.monitoring.snapshot import take_snapshot
 from ta_pipeline.monitoring.store_sources import StoreStatus
+from ta_pipeline.monitoring.verdicts import Verdict, job_wanted
 from ta_pipeline.settings import Settings
 
 PERIOD_SECONDS = 30
@@ -57,7 +59,7 @@ def platform_health(
         events.append(observation(verdicts, snapshot.seconds))
     told = {**memory.told, **{verdict.name: (verdict.state, at_ms) for verdict in due}}
     kept = Memory(history, incidents, told, at_ms if observed else memory.observed_ms, memory.revision)
-    _beat(settings)
+    _beat(settings, verdicts, job_wanted(snapshot))
     runs = [dg.RunRequest(run_key=alert.id) for alert in alerts if alert.kind == "opened" and alert.name == STUCK]
     return dg.SensorResult(
         run_requests=runs,
@@ -76,8 +78,9 @@ def _remembered(context: dg.SensorEvaluationContext) -> Memory:
         return Memory()
 
 
-def _beat(settings: Settings) -> None:
-    """Say that Dagster runs: the probe tells Prometheus when it last did."""
+def _beat(settings: Settings, verdicts: Iterable[Verdict], wanted: bool | None) -> None:
+    """Say that Dagster runs, and what it found: the probe tells Prometheus both."""
+    body = {"verdicts": {verdict.name: verdict.calls for verdict in verdicts}, "job_wanted": wanted}
     # A probe that is away is a verdict already.
     with contextlib.suppress(requests.RequestException):
-        requests.post(f"{settings.probe_url.rstrip('/')}/heartbeat", timeout=HEARTBEAT_SECONDS)
+        requests.post(f"{settings.probe_url.rstrip('/')}/heartbeat", json=body, timeout=HEARTBEAT_SECONDS)

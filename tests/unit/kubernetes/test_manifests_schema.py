@@ -121,7 +121,7 @@ WRONG: dict[str, tuple[str, Change]] = {
 
 
 def test_the_rules_for_prometheus_are_valid_and_a_wrong_field_in_them_is_seen() -> None:
-    rules = read_mapping(DIRECTORY / "prometheus" / "rules.yaml")
+    rules = read_mapping(DIRECTORY / "base" / "rules.yaml")
     assert problems(rules) == []
     rules["spec"]["groups"][0]["rules"][0] |= {"fore": "2m", "expr": []}
     assert len(problems(rules)) == 2

@@ -28,8 +28,8 @@ def page() -> str:
 
 def rules() -> dict[str, dict[str, Any]]:
     """Of Prometheus, by name."""
-    (group,) = read_mapping(DIRECTORY / "prometheus" / "rules.yaml")["spec"]["groups"]
-    return {rule["alert"]: rule for rule in group["rules"]}
+    groups = read_mapping(DIRECTORY / "base" / "rules.yaml")["spec"]["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
 def test_every_alert_has_its_section_and_no_section_is_about_another() -> None:
@@ -58,10 +58,11 @@ def test_the_rules_of_prometheus_lead_to_their_sections_too() -> None:
     assert rules()
     for name, rule in rules().items():
         assert rule["annotations"]["help"] == f"{HELP}#{name.lower()}"
+        assert rule["annotations"]["runbook_url"] == rule["annotations"]["help"]
 
 
-def test_the_rules_ask_for_what_the_probe_tells_of_itself_whatever_it_reads() -> None:
+def test_that_nobody_watches_is_seen_in_what_the_probe_tells_of_itself_whatever_it_reads() -> None:
     told = metrics_text(None, NOW_MS, NOW_MS)
-    asked = {metric for rule in rules().values() for metric in _METRIC.findall(rule["expr"])}
+    asked = {metric for name in ("TaProbeGone", "TaDagsterSilent") for metric in _METRIC.findall(rules()[name]["expr"])}
     assert asked
     assert {metric for metric in asked if f"\n{metric} " not in told} == set()

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from ta_pipeline.metrics.limits import CHECKPOINT_MARGIN_MS, CHECKPOINT_STARTING_MS
 from ta_pipeline.monitoring.checkpoint_verdicts import (
-    REST_AGE_MS,
-    STARTING_MS,
     checkpoint_age,
     checkpoint_duration,
     checkpoint_stored,
@@ -14,7 +13,7 @@ from ta_pipeline.monitoring.verdicts import AT_ONCE
 from tests.status import INTERVAL_MS, NOW_MS, checkpoints, down, flink, job, no_job, revision, snapshot, store
 
 NONE = History()
-LIMIT_MS = 2 * INTERVAL_MS + REST_AGE_MS
+LIMIT_MS = 2 * INTERVAL_MS + CHECKPOINT_MARGIN_MS
 
 
 @pytest.mark.parametrize(("age_ms", "state"), [(LIMIT_MS - 1, "ok"), (LIMIT_MS, "ok"), (LIMIT_MS + 1, "bad")])
@@ -26,7 +25,7 @@ def test_a_checkpoint_older_than_twice_the_interval_is_bad(age_ms: int, state: s
     )
 
 
-FIRST_MS = 2 * INTERVAL_MS + STARTING_MS
+FIRST_MS = 2 * INTERVAL_MS + CHECKPOINT_STARTING_MS
 
 
 @pytest.mark.parametrize(("uptime_ms", "state"), [(FIRST_MS - 1, "ok"), (FIRST_MS, "ok"), (FIRST_MS + 1, "bad")])

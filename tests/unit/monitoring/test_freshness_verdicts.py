@@ -4,14 +4,16 @@ from typing import Any
 
 import pytest
 
-from ta_pipeline.monitoring.freshness_verdicts import (
+from ta_pipeline.metrics.limits import (
     BEAT_MARGIN_MS,
     FINAL_BUDGET_MS,
     LAG_BUDGET_MS,
     LIVE_P99_MS,
-    REST_AGE_MS,
     SILENT_BAD_MS,
     SILENT_WARN_MS,
+)
+from ta_pipeline.monitoring.freshness_verdicts import (
+    REST_AGE_MS,
     TABLES_BEHIND_MS,
     final_latency,
     input_flow,

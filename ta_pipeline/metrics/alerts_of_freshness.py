@@ -1,0 +1,122 @@
+"""Alerts about what a reader sees: is it there, in time, once? They sleep when no trades come and none should."""
+
+from __future__ import annotations
+
+from ta_pipeline.metrics.alert import Alert
+from ta_pipeline.metrics.limits import GAP_SHARE, GAPS, REJECT_SHARE, SILENT_BAD_MS
+from ta_pipeline.metrics.selectors import Scope
+
+_TOOK = "ta_event_to_signal_seconds"
+_IN = 'kind=~"trades|quotes|bars_1m|status|rejects"'
+
+
+def alerts(scope: Scope) -> list[Alert]:
+    """Those of one deployment."""
+    return [*_flow(scope), *_path(scope, "live", "1m", "1m"), *_path(scope, "final", "5m", "2m"), *_wrong(scope)]
+
+
+def _flow(scope: Scope) -> list[Alert]:
+    trade, beat = scope.of("ta_newest_trade_timestamp_seconds"), scope.of("ta_job_heartbeat_timestamp_seconds")
+    lag = scope.of("ta_watermark_lag_seconds")
+    is_open, answers = f"max({scope.of('ta_session_open')}) == 1", f"max({scope.of('ta_kafka_reachable')}) == 1"
+    beats = f"max({scope.of('ta_limit_seconds', _named('limit', 'job_heartbeat'))})"
+    silent_s = SILENT_BAD_MS // 1_000
+    return [
+        Alert(
+            "TaNoTrades",
+            f"(time() - max({trade}) > {silent_s} or absent({trade})) and on() {is_open} and on() {answers}",
+            "1m",
+            "critical",
+            "No trades come, and the exchange is open.",
+            f"The newest one was written more than {silent_s} s ago, or there is none.",
+        ),
+        Alert(
+            "TaWatermarkLag",
+            f"quantile_over_time(0.99, {lag}[1m]) > {scope.limit('watermark_lag')} and on() {scope.expected}",
+            "1m30s",
+            "critical",
+            "Event time lags: finals are late.",
+            "The watermark is {{ $value | humanizeDuration }} behind at the 99th percentile of a minute.",
+        ),
+        Alert(
+            "TaJobHeartbeatMissing",
+            f"(time() - max({beat}) > {scope.limit('job_heartbeat')} or (absent({beat}) and on() {beats})) "
+            f"and on() {scope.expected} and on() {answers}",
+            "1m30s",
+            "critical",
+            "The job sends no heartbeat: event time stands still, or the job does.",
+            "None for more than twice the checkpoint interval and 10 s.",
+        ),
+    ]
+
+
+def _path(scope: Scope, path: str, within: str, silent: str) -> list[Alert]:
+    """Late, and not at all.
+
+    Args:
+        scope: whose.
+        path: live or final.
+        within: the time over which it is measured: it has to hold several commits.
+        silent: how long nothing is borne.
+    """
+    buckets = f"sum by (le) (rate({scope.of(_TOOK + '_bucket', _named('path', path))}[{within}]))"
+    count = f"sum(increase({scope.of(_TOOK + '_count', _named('path', path))}[{within}]))"
+    title = path.capitalize()
+    return [
+        Alert(
+            f"Ta{title}Latency",
+            f"histogram_quantile(0.99, {buckets}) > {scope.limit(f'{path}_latency')}",
+            "1m30s",
+            "critical",
+            f"{title} signals are late.",
+            f"Event to {path} signal: the 99th percentile of {within} is {{{{ $value | humanizeDuration }}}}.",
+        ),
+        Alert(
+            f"Ta{title}Silent",
+            f"{count} == 0 and on() {scope.flowing}",
+            silent,
+            "critical",
+            f"Trades come, but no {path} signal does.",
+            f"None in {within}.",
+        ),
+    ]
+
+
+def _wrong(scope: Scope) -> list[Alert]:
+    duplicates = scope.of("ta_probe_duplicates_total", 'path!="live"')
+    gaps, judged = (f"sum by (kind) (increase({scope.of(f'ta_probe_{one}_total')}[5m]))" for one in ("gaps", "judged"))
+    rejects = f"sum(increase({scope.of('ta_job_records_total', _named('kind', 'rejects'))}[5m]))"
+    records = f"sum(increase({scope.of('ta_job_records_total', _IN)}[5m]))"
+    return [
+        Alert(
+            "TaFinalDuplicates",
+            f"sum(increase({duplicates}[5m])) > 0",
+            "0s",
+            "critical",
+            "A final record came twice, though its topic is exactly-once.",
+            '{{ printf "%.0f" $value }} in 5 min.',
+        ),
+        Alert(
+            "TaGaps",
+            # Half a record less: increase() is not whole.
+            f"{gaps} > {GAPS - 1}.5 and {gaps} > {GAP_SHARE} * {judged}",
+            "1m",
+            "critical",
+            "Live seconds have no final, or finals have no bar.",
+            '{{ printf "%.0f" $value }} {{ $labels.kind }} in 5 min, '
+            f"more than {GAP_SHARE:.0%} of those that were judged.",
+        ),
+        Alert(
+            "TaRejects",
+            f"{rejects} > {REJECT_SHARE} * {records}",
+            "5m",
+            "warning",
+            "Many records of the input are rejected.",
+            f'{{{{ printf "%.0f" $value }}}} in 5 min, more than {REJECT_SHARE:.0%} of what came; the topic of '
+            "rejects has the reasons.",
+        ),
+    ]
+
+
+def _named(label: str, value: str) -> str:
+    return f'{label}="{value}"'

@@ -1,0 +1,68 @@
+"""Of alerts about what a reader sees."""
+
+from __future__ import annotations
+
+from tests.unit.metrics.stories.world import HEALTHY, Changes, Story
+
+_TRADE, _BEAT = "ta_newest_trade_timestamp_seconds", "ta_job_heartbeat_timestamp_seconds"
+_LAG = "ta_watermark_lag_seconds"
+_QUIET: Changes = {_TRADE: "500+0"}
+_ASLEEP: Changes = {**_QUIET, "ta_session_open": "0+0"}
+_NO_LIVE: Changes = {series: "4000+0" for series in HEALTHY if 'path="live"' in series and "seconds" in series}
+_NO_FINAL: Changes = {series: "4000+0" for series in HEALTHY if 'path="final"' in series and "seconds" in series}
+_DUPLICATES = 'ta_probe_duplicates_total{path="final"}'
+_GAPS = 'ta_probe_gaps_total{kind="live_without_final"}'
+_REJECTS = 'ta_job_records_total{kind="rejects"}'
+
+
+def _slow(path: str, *fast: str) -> Changes:
+    """Nothing more comes in these buckets, while the others go on."""
+    return {f'ta_event_to_signal_seconds_bucket{{path="{path}",le="{le}"}}': "4000+0" for le in fast}
+
+
+STORIES = (
+    Story("TaNoTrades", _QUIET, _ASLEEP),
+    Story(
+        "TaWatermarkLag",
+        {_LAG: "3.5+0"},
+        {**_ASLEEP, _LAG: "500+15"},
+        description="The watermark is 3.5s behind at the 99th percentile of a minute.",
+    ),
+    Story("TaJobHeartbeatMissing", {_BEAT: "600+0"}, {**_ASLEEP, _BEAT: "600+0"}),
+    Story(
+        "TaLiveLatency",
+        _slow("live", "0.3", "0.5"),
+        _slow("live", "0.3"),
+        description="Event to live signal: the 99th percentile of 1m is 995ms.",
+    ),
+    Story("TaLiveSilent", _NO_LIVE, {**_NO_LIVE, **_ASLEEP}),
+    Story(
+        "TaFinalLatency",
+        _slow("final", "12", "13", "14"),
+        # Later than the checkpoint interval, as it has to be.
+        _slow("final", "12"),
+        description="Event to final signal: the 99th percentile of 5m is 19.94s.",
+    ),
+    Story("TaFinalSilent", _NO_FINAL, {**_NO_FINAL, **_ASLEEP}),
+    Story(
+        "TaFinalDuplicates",
+        {_DUPLICATES: "1+1"},
+        # The live topic is at-least-once: a job that restarts repeats itself.
+        {'ta_probe_duplicates_total{path="live"}': "1+1"},
+        description="20 in 5 min.",
+    ),
+    Story(
+        "TaGaps",
+        {_GAPS: "2+2"},
+        # One in a hundred and fifty: a cancel that takes the only volume of a second looks like that.
+        {_GAPS: "1+1"},
+        {"kind": "live_without_final"},
+        "40 live_without_final in 5 min, more than 1% of those that were judged.",
+    ),
+    Story(
+        "TaRejects",
+        {_REJECTS: "30+30"},
+        {_REJECTS: "10+10"},
+        description="600 in 5 min, more than 1% of what came; the topic of rejects has the reasons.",
+    ),
+)
