@@ -115,6 +115,7 @@ WATCHERS = Row(
             "Alerts of Prometheus that fire, and verdicts of Dagster's sensor that are bad or unknown. Empty when all "
             "is well. What to do: docs/alerts.md.",
             kind="states", states=(State(1, "calls", "critical"),),
+            when_none="no alert fires, and no verdict calls",
         ),
     ),
 )  # fmt: skip

@@ -89,7 +89,7 @@ def _unexplained(readings: list[Reading]) -> dict[str, str]:
     for reading in readings:
         names = reading.panel.names() - OF_PROMETHEUS
         waits = [name for name in names if name in OF_DAGSTER or metric(name).needs.startswith("the first one")]
-        if not reading.values and not waits:
+        if reading.is_missing and not waits:
             found[reading.panel.title] = reading.why_empty
     return found
 
