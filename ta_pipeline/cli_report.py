@@ -47,7 +47,7 @@ def report(
     except TaError as error:
         fail(error)
     above = [one.panel.title for one in readings if verdict(one) == "above the limit"]
-    empty = [one for one in readings if not one.values]
+    empty = [one for one in readings if one.is_missing]
     console.print(f"{out / PAGE}: {len(readings) - len(empty)} of {len(readings)} panels have data", highlight=False)
     if above:
         console.print(f"[yellow]above the limit now:[/] {', '.join(above)}", highlight=False, soft_wrap=True)

@@ -24,7 +24,7 @@ FILE = REPOSITORY / "k8s" / "grafana" / "dashboard.json"
 UID = "torghut-ta"
 _SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 _UNITS: dict[Unit, str] = {
-    "seconds": "s", "share": "percentunit", "per second": "cps", "count": "short", "bytes": "bytes",
+    "seconds": "s", "share": "percentunit", "per second": "cps", "count": "short", "bytes": "decbytes",
     "state": "short",
 }  # fmt: skip
 _COLOURS = {"good": "green", "neutral": "#8e8e8e", "warning": "orange", "critical": "red"}
@@ -79,7 +79,7 @@ def _panel(panel: Panel, number: int) -> Builder:
     builder.id(number).title(panel.title).description(panel.description).datasource(_SOURCE)
     builder.unit(_UNITS[panel.unit]).thresholds(_thresholds(panel))
     builder.span(_NARROW if small else _WIDE).height(_LOW if small else _HIGH)
-    builder.no_value("no data")
+    builder.no_value(panel.when_none or "no data")
     if panel.states:
         builder.mappings([_mapping(panel)])
     if panel.kind == "lines":

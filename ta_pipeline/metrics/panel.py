@@ -74,6 +74,7 @@ class Panel:
         kind: how it is shown.
         thresholds: what the values should stay below.
         states: what the values mean, where the unit is `state`.
+        when_none: what it means that there is no series although what tells it is scraped, where that is no fault.
     """
 
     title: str
@@ -83,6 +84,7 @@ class Panel:
     kind: Kind = "lines"
     thresholds: tuple[Threshold, ...] = ()
     states: tuple[State, ...] = ()
+    when_none: str = ""
 
     def names(self) -> set[str]:
         """The metrics that its expressions ask for."""

@@ -131,6 +131,7 @@ RECORDS = Row(
             "Rejected, by reason", "per second",
             (Query(_rate(f"{_OPERATOR}ta_rejected", OF_JOB, "reason"), "{{reason}}"),),
             "Input that cannot be used; each record is on the topic of rejects, with its reason.",
+            when_none="nothing was rejected since the job's last start",
         ),
         Panel(
             "Late", "per second",
@@ -153,8 +154,8 @@ RECORDS = Row(
         Panel(
             "Newest trade on its topic", "seconds",
             (Query(f"time() - max(ta_newest_trade_timestamp_seconds{{{SCOPE}}})", "age"),),
-            "Since the newest trade was written to its topic. While the session is open, minutes of it are the feed's "
-            "fault, not the job's.",
+            "Since the newest trade was written to its topic; the probe looks every ten seconds. While the session is "
+            "open, minutes of it are the feed's fault, not the job's.",
         ),
     ),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ta_pipeline.metrics.limits import DAGSTER_SILENT_MS
 from ta_pipeline.metrics.panel import Panel, Query, Row, State, Threshold
 from ta_pipeline.metrics.scope import FIRING, SCOPE, limit
 
@@ -103,7 +104,7 @@ WATCHERS = Row(
             ),
             f"{_AWAY} The probe's is of its last round, the job's comes with each checkpoint interval, Dagster's "
             "sensor ticks every 30 s.",
-            thresholds=(Threshold(150.0, "critical", "TaDagsterSilent"),),
+            thresholds=(Threshold(DAGSTER_SILENT_MS / 1_000, "critical", "TaDagsterSilent"),),
         ),
         Panel(
             "What calls a person", "state",
@@ -114,6 +115,7 @@ WATCHERS = Row(
             "Alerts of Prometheus that fire, and verdicts of Dagster's sensor that are bad or unknown. Empty when all "
             "is well. What to do: docs/alerts.md.",
             kind="states", states=(State(1, "calls", "critical"),),
+            when_none="no alert fires, and no verdict calls",
         ),
     ),
 )  # fmt: skip

@@ -84,9 +84,9 @@ def _text(figure: Figure, left: float, top: float, text: str, size: float, **mor
 
 
 def verdict(reading: Reading) -> str:
-    """What is to be said of a panel's newest values: `ok`, `above the limit`, `no data`, a state, or nothing."""
+    """What is to be said of the newest values: `ok`, `above the limit`, `no data`, `none`, a state, or nothing."""
     if not reading.values:
-        return "no data"
+        return "no data" if reading.is_missing else "none"
     if reading.panel.states:
         names = {state.value: state.name for state in reading.panel.states}
         newest = {line.last for line in reading.values}

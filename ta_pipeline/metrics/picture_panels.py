@@ -19,7 +19,7 @@ from ta_pipeline.metrics.picture_texts import axis_of, labels_in, shown, ticks_i
 from ta_pipeline.metrics.readings import Line, Reading
 from ta_pipeline.metrics.span import Span
 
-INK, GREY, LIGHT, RED, OPEN = "#303030", "#8c8c8c", "#d9d9d9", "#c0392b", "#fdf3d8"
+INK, GREY, LIGHT, RED, OPEN = "#303030", "#8c8c8c", "#d9d9d9", "#c0392b", "#fdf7e6"
 TONES: dict[Tone, str] = {"good": "#5a9e6f", "neutral": "#a0a0a0", "warning": "#e09f3e", "critical": RED}
 _LINES = ("#1f6fb4", "#e07b39", "#4a9b8e", "#8a5aa8", "#b0903a", "#5b6b7a")
 """Lines beyond these are grey, and have no name."""
@@ -43,19 +43,20 @@ def draw_panel(axes: Axes, reading: Reading, span: Span, opened: Sequence[tuple[
     axes.spines[["left", "bottom"]].set_color(GREY)
     axes.tick_params(length=2.5, labelsize=7.5, colors=INK)
     if not reading.values:
-        _empty(axes, reading.why_empty)
+        _empty(axes, reading)
         return
     _DRAWN[reading.panel.kind](axes, reading)
     if reading.panel.kind != "bars":
         _timed(axes, span, opened)
 
 
-def _empty(axes: Axes, why: str) -> None:
+def _empty(axes: Axes, reading: Reading) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_facecolor("#f6f6f6")
     axes.spines[["left", "bottom"]].set_visible(False)
-    text = "no data\n\n" + textwrap.fill(why, _WRAP, max_lines=7)
+    head = "no data\n\n" if reading.is_missing else ""
+    text = head + textwrap.fill(reading.why_empty, _WRAP, max_lines=7)
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=7.5, color=GREY)
 
 

@@ -32,11 +32,11 @@ def shown(value: float, unit: Unit) -> str:
 
 
 def _sized(size: float) -> str:
-    for name in ("B", "KiB", "MiB"):
-        if abs(size) < 1_024:
+    for name in ("B", "kB", "MB"):
+        if abs(size) < 1_000:
             return f"{size:.3g} {name}"
-        size /= 1_024
-    return f"{size:.3g} GiB"
+        size /= 1_000
+    return f"{size:.3g} GB"
 
 
 def axis_of(unit: Unit, top: float) -> FuncFormatter:

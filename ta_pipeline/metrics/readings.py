@@ -59,6 +59,11 @@ class Reading:
         return tuple(line for line in self.lines if not line.is_limit)
 
     @property
+    def is_missing(self) -> bool:
+        """It has no values, and should have some."""
+        return not self.values and not (self.panel.when_none and self.why_empty == self.panel.when_none)
+
+    @property
     def limit(self) -> float:
         """The newest limit, a threshold or a line; NaN: there is none."""
         limits = [threshold.value for threshold in self.panel.thresholds]
@@ -158,13 +163,16 @@ def why_empty(panel: Panel, names: Collection[str], targets: Iterable[Target], a
     """
     wanted = {name for query in panel.queries if not query.is_limit for name in names_in(query.expr)}
     missing = sorted(wanted - set(names))
+    down = [target for target in targets if target.error]
+    if panel.when_none and names and not down:
+        return panel.when_none
     if missing != sorted(wanted):
         return (
             f"its metrics were scraped, but gave no value for namespace {asked.namespace!r} and job "
             f"{asked.deployment!r}, or not for {asked.span.rate_interval}"
         )
     what = f"Prometheus has no {', no '.join(missing)}"
-    if down := [target for target in targets if target.error]:
+    if down:
         return f"{what}; " + "; ".join(f"{one.job} ({one.url}) is not scraped: {one.error}" for one in down)
     if needs := [needed for name in missing if (needed := _needs(name))]:
         return f"{what}: there is none before {needs[0]}"

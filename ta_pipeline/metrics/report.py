@@ -68,7 +68,7 @@ def _above(readings: Iterable[Reading]) -> Iterator[str]:
 
 
 def _empty(readings: Iterable[Reading]) -> Iterator[str]:
-    found = [reading for reading in readings if not reading.values]
+    found = [reading for reading in readings if reading.is_missing]
     if found:
         yield "## Without data"
         yield ""
@@ -80,7 +80,7 @@ def _rows(reading: Reading) -> Iterator[str]:
     unit = reading.panel.unit
     title, limit = _cell(reading.panel.title), "" if math.isnan(reading.limit) else shown(reading.limit, unit)
     if not reading.values:
-        yield f"| {title} | | | | {limit} | no data |"
+        yield f"| {title} | | | | {limit} | {verdict(reading)} |"
     for number, line in enumerate(reading.values):
         first = not number
         values = [_value(line.last, reading), _value(line.most, reading)]

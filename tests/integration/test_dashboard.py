@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from ta_pipeline.metrics.report import PAGE, PICTURE, write_report
 from ta_pipeline.metrics.span import span_until
 from ta_pipeline.settings import Settings
 from tests.jobs import beside, on_time, running_job, running_table_job, simulated
+from tests.promtool import tool
 from tests.stack import RunningStack, wait_for
 
 pytestmark = [pytest.mark.more, pytest.mark.timeout(600, func_only=True)]
@@ -54,7 +54,7 @@ class Scraped:
 
 @pytest.fixture(scope="module")
 def scraped(stack: RunningStack) -> Iterator[Scraped]:
-    _require_prometheus()
+    tool("prometheus")
     # The topics of the stack: its own probe reads them.
     settings = stack.settings.model_copy(update={"checkpoint_interval_ms": 2_000})
     market = simulated(symbols=5, rate=200, seconds=MARKET_SECONDS, seed=7, start=time.time() + 20)
@@ -76,13 +76,6 @@ def scraped(stack: RunningStack) -> Iterator[Scraped]:
             process.terminate()
 
 
-def _require_prometheus() -> None:
-    if shutil.which("prometheus") is None:
-        if os.environ.get("TA_PROMTOOL_REQUIRED") == "1":
-            pytest.fail("prometheus is not on PATH, and TA_PROMTOOL_REQUIRED=1")
-        pytest.skip("prometheus is not on PATH (Debian: prometheus)")
-
-
 def _is_ready(url: str) -> bool:
     try:
         return requests.get(f"{url}/-/ready", timeout=2).ok
@@ -96,7 +89,7 @@ def _unexplained(readings: list[Reading]) -> dict[str, str]:
     for reading in readings:
         names = reading.panel.names() - OF_PROMETHEUS
         waits = [name for name in names if name in OF_DAGSTER or metric(name).needs.startswith("the first one")]
-        if not reading.values and not waits:
+        if reading.is_missing and not waits:
             found[reading.panel.title] = reading.why_empty
     return found
 
@@ -122,7 +115,7 @@ def test_every_panel_of_the_report_has_data_or_waits_for_its_first_event(scraped
 
 
 def test_the_command_ends_with_ctrl_c_and_leaves_no_process(tmp_path: Path) -> None:
-    _require_prometheus()
+    tool("prometheus")
     port = free_port()
     own = {**os.environ, "TA_LOCAL_DIR": str(tmp_path), "TA_LOCAL_PROMETHEUS_PORT": str(port)}
     command = [sys.executable, "-c", "from ta_pipeline.cli import main; main()", "prometheus"]

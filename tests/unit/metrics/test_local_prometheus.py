@@ -13,6 +13,7 @@ from ta_pipeline.cli import app
 from ta_pipeline.errors import StackError
 from ta_pipeline.local.prometheus import RULES, prometheus_command, prometheus_url
 from ta_pipeline.local.settings import load_local_settings
+from tests.promtool import run
 
 
 @pytest.fixture
@@ -46,6 +47,13 @@ def test_it_scrapes_flink_and_the_probe_and_has_the_rules(on_path: Path, tmp_pat
     }
     assert told["rule_files"] == [str(RULES)]
     assert RULES.is_file()
+
+
+def test_promtool_finds_configuration_and_rules_right(on_path: Path, tmp_path: Path) -> None:
+    prometheus_command(load_local_settings(dir=tmp_path / "stack"))
+    done = run("promtool", "check", "config", tmp_path / "stack" / "prometheus" / "prometheus.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "rules found" in done.stdout
 
 
 def test_without_the_program_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,14 @@ def test_a_metric_that_comes_with_its_first_event_says_which() -> None:
     )
 
 
+def test_what_may_be_empty_is_no_fault_unless_what_tells_it_is_down() -> None:
+    panel = Panel("Calls", "count", (Query("ta_verdict_bad{}", "a"),), "d", when_none="nobody calls")
+    down = Target("probe", "http://probe/metrics", "connection refused")
+    for names, targets, is_missing in (({"up"}, [], False), ({"up"}, [down], True), (set(), [], True)):
+        reading = Reading(panel, (), why_empty(panel, names, targets, ASKED))
+        assert reading.is_missing == is_missing, reading.why_empty
+
+
 def test_that_no_alert_fired_is_no_fault() -> None:
     panel = Panel("Calls", "count", (Query('ALERTS{alertstate="firing"}', "a"),), "d")
     assert why_empty(panel, {"up"}, [], ASKED) == "Prometheus has no ALERTS: there is none before an alert"

@@ -38,6 +38,7 @@ def states(*values: float) -> Reading:
 
 
 EMPTY = Reading(Panel("Rejected", "per second", (Query("a{}", "a"),), "d"), (), "none before the first one")
+NONE = Reading(Panel("Calls", "count", (Query("a{}", "a"),), "d", when_none="nobody calls"), (), "nobody calls")
 NOW = Reading(Panel("Age", "seconds", (Query("a{}", "a"),), "d", kind="now"), (line("age", 4.0),))
 
 
@@ -48,6 +49,7 @@ NOW = Reading(Panel("Age", "seconds", (Query("a{}", "a"),), "d", kind="now"), (l
         (latency(0.1, 0.7), "above the limit"),
         (latency(0.7, 0.1), "ok"),
         (EMPTY, "no data"),
+        (NONE, "none"),
         (states(0.0, 1.0), "running"),
         (states(1.0, 0.0), "down"),
         (states(1.0, NAN), "no data"),
@@ -70,7 +72,8 @@ def test_the_page_says_what_is_above_its_limit_what_is_empty_and_why() -> None:
 
 
 def test_a_page_without_faults_speaks_of_none() -> None:
-    text = page({"Job": [states(1.0, 1.0)]}, ASKED, "http://prometheus")
+    text = page({"Job": [states(1.0, 1.0), NONE]}, ASKED, "http://prometheus")
+    assert "| Calls | | | |  | none |" in text
     assert "Above" not in text
     assert "Without" not in text
 
@@ -128,6 +131,10 @@ def test_of_many_states_the_first_are_drawn_and_the_others_are_counted() -> None
     assert drawn == [*(f"Ta{n}" for n in range(7)), "and 2 more"]
 
 
+def test_a_panel_that_may_be_empty_says_what_that_means_and_does_not_miss_data() -> None:
+    assert [text.get_text() for text in axes_of(NONE).texts] == ["nobody calls"]  # type: ignore[attr-defined]
+
+
 def test_the_session_is_shaded_where_it_was_open() -> None:
     closed, opened = axes_of(latency(0.1, 0.2)), axes_of(latency(0.1, 0.2), (SPAN.start, SPAN.start + 60))
     assert len(opened.patches) == len(closed.patches) + 1  # type: ignore[attr-defined]
@@ -142,7 +149,7 @@ def test_the_session_is_shaded_where_it_was_open() -> None:
         (12_345.0, "per second", "12.3k/s"),
         (3.02, "count", "3"),
         (0.834, "share", "83%"),
-        (221_546.0, "bytes", "216 KiB"),
+        (221_546.0, "bytes", "222 kB"),
         (NAN, "count", "-"),
     ],
 )
