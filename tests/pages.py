@@ -15,8 +15,8 @@ from ta_pipeline.local.settings import REPOSITORY
 from tests.documented import Command, Way, all_commands
 
 PAGES = (
-    "docs/quickstart.md", "README.md", "docs/consumers.md", "docs/dashboard.md", "docs/logs.md", "docs/replay-validation.md", "docs/transactions.md", "docs/recovery.md",
-    "docs/runbooks.md", "docs/kubernetes.md",
+    "docs/quickstart.md", "README.md", "docs/consumers.md", "docs/dashboard.md", "docs/logs.md",
+    "docs/replay-validation.md", "docs/transactions.md", "docs/recovery.md", "docs/runbooks.md", "docs/kubernetes.md",
 )  # fmt: skip
 """In this order, on one stack; of what an earlier page had, a later one runs nothing again."""
 HOW_TO = ("kafka", "s3", "registry", "clickhouse")

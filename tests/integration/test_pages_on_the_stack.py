@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -77,23 +78,9 @@ class Machine:
     def _prepared(self, command: str) -> str:
         for example, here in self.instead.items():
             command = command.replace(example, here)
-        if command.startswith("read -rs "):
-            return f"export {command.rpartition(' ')[2]}='{SECRET}'"
-        if command.startswith("ta feed"):
-            # Goes on in the background, until the next one or the end.
-            return f'[ -z "$FEED" ] || kill $FEED; {command} > feed.txt 2>&1 & FEED=$!; sleep 20'
-        if command == "ta job stop":
-            return f"kill $FEED; FEED=; {command} > stopped.txt && cat stopped.txt"
-        if command == "ta prometheus":
-            return f"{command} > prometheus.txt 2>&1 & PROMETHEUS=$!; sleep 30"
-        if command.startswith("python -m ta_pipeline.reader.examples.") or command.endswith(" -f"):
-            # They go on until a person ends them.
-            return f"timeout 20 {command}"
-        if command == "ta watch":
-            # A person ends it.
-            return f"{command} --seconds 10"
-        if command.endswith(" PATH"):
-            return command.replace("PATH", "$(tail -1 stopped.txt)")
+        for pattern, prepared in _WITHOUT_A_PERSON.items():
+            if found := re.fullmatch(pattern, command):
+                return found.expand(prepared)
         return command
 
 
