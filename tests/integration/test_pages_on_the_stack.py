@@ -61,6 +61,19 @@ EXPECTED: dict[str, Expected] = {
 """Every other command ends with 0."""
 
 
+_WITHOUT_A_PERSON = {
+    r"read -rs .* (\w+)": rf"export \1='{SECRET}'",
+    # Goes on in the background, until the next one or the end.
+    r"(ta feed.*)": r'[ -z "$FEED" ] || kill $FEED; \1 > feed.txt 2>&1 & FEED=$!; sleep 20',
+    r"(ta job stop)": r"kill $FEED; FEED=; \1 > stopped.txt && cat stopped.txt",
+    r"(ta prometheus)": r"\1 > prometheus.txt 2>&1 & PROMETHEUS=$!; sleep 30",
+    r"(python -m ta_pipeline\.reader\.examples\..*|.* -f)": r"timeout 20 \1",
+    r"(ta watch)": r"\1 --seconds 10",
+    r"(.*) PATH": r"\1 $(tail -1 stopped.txt)",
+}
+"""What a person would type, wait for or end, by the command; the first pattern that fits."""
+
+
 @dataclass
 class Machine:
     """A folder with recordings, and ports and directories of a stack that nobody has started yet."""
