@@ -16,9 +16,13 @@ from tests.documented import Command, Way, all_commands
 
 QUICK_START = "docs/quickstart.md"
 PAGES = (
-    "README.md", "docs/replay-validation.md", "docs/transactions.md", "docs/recovery.md", "docs/runbooks.md",
+    "README.md",
+    "docs/replay-validation.md",
+    "docs/transactions.md",
+    "docs/recovery.md",
+    "docs/runbooks.md",
     "docs/kubernetes.md",
-)  # fmt: skip
+)
 """In this order, on one stack; of what the quick start or an earlier page had, a later one runs nothing again."""
 HOW_TO = ("kafka", "s3", "registry", "clickhouse")
 _MARK = "\x1e"

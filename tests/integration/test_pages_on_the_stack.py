@@ -57,6 +57,14 @@ EXPECTED: dict[str, Expected] = {
 """Every other command ends with 0."""
 
 
+STAND_INS = {
+    "ta job stop": "kill $FEED; ta job stop > stopped.txt && cat stopped.txt",
+    # A person ends it.
+    "ta watch": "ta watch --seconds 10",
+}
+"""What is run here in a command's place."""
+
+
 @dataclass
 class Machine:
     """A folder with recordings, and ports and directories of a stack that nobody has started yet."""
@@ -79,11 +87,8 @@ class Machine:
         if command.startswith("ta feed"):
             # Goes on in the background, until the next one or the end.
             return f'[ -z "$FEED" ] || kill $FEED; {command} > feed.txt 2>&1 & FEED=$!; sleep 20'
-        if command == "ta job stop":
-            return f"kill $FEED; {command} > stopped.txt && cat stopped.txt"
-        if command == "ta watch":
-            # A person ends it.
-            return f"{command} --seconds 10"
+        if command in STAND_INS:
+            return STAND_INS[command]
         if command.endswith(" PATH"):
             return command.replace("PATH", "$(tail -1 stopped.txt)")
         return command
