@@ -98,7 +98,7 @@ class Machine:
 def machine() -> Iterator[Machine]:
     offset = int(os.environ.get(PORT_OFFSET, DEFAULT_OFFSET))
     folder = Path(tempfile.mkdtemp(prefix="ta-pages-"))
-    local = load_local_settings().shifted(offset, folder / "stack")
+    local = load_local_settings(ready_timeout_seconds=300).shifted(offset, folder / "stack")
     start = datetime.fromisoformat(f"{DAY}T15:00:00+00:00").timestamp()
     messages = simulated(symbols=1, rate=30, seconds=150, seed=7, start=start)
     for kind, name in (("t", "trades"), ("q", "quotes")):
