@@ -26,13 +26,16 @@ class Connection:
 
     def __init__(self) -> None:
         self.trouble: str | None = None
-        """What is wrong; None: nothing is."""
+        """What is wrong, twice in a row; None: nothing is."""
+        self._seen: str | None = None
 
     def take(self, statistics: str, now_seconds: float) -> None:
         """Take in what librdkafka says; what is old was written while nobody listened, and is left out."""
         stats = orjson.loads(statistics)
         if now_seconds - stats["time"] <= _OLD_SECONDS:
-            self.trouble = trouble_in(stats)
+            # A partition that was just assigned has no leader for a moment.
+            before, self._seen = self._seen, trouble_in(stats)
+            self.trouble = self._seen if before is not None else None
 
 
 def trouble_in(stats: Mapping[str, Any]) -> str | None:

@@ -1,7 +1,8 @@
 """What a reader hands to a strategy: `Signal` and `Bar`, typed as the schemas TaSignal and TaBar1s (schema/avro).
 
-Times are epoch milliseconds, prices and sizes as in the input. A group of a signal is None where it has no value. A
-field that a newer job adds is kept in `extra`, so that an older reader goes on.
+Times are epoch milliseconds, prices and sizes as in the input. A group of a signal is None where it has no value.
+Groups are named tuples: there are six in a signal, and frozen dataclasses take longer to make. A field that a newer job
+adds is kept in `extra`, so that an older reader goes on.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ta_pipeline.decode import Head, Record, epoch_ms
 
@@ -24,16 +25,14 @@ revises  of a window that is past: a correction of it, never a new value
 _NOTHING: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Ema:
+class Ema(NamedTuple):
     """Exponential moving averages of the close over 12 and 26 bars."""
 
     ema12: float | None
     ema26: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Macd:
+class Macd(NamedTuple):
     """MACD, its signal line and their difference."""
 
     macd: float | None
@@ -41,8 +40,7 @@ class Macd:
     hist: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Boll:
+class Boll(NamedTuple):
     """Bollinger bands over 20 bars, two deviations wide."""
 
     mid: float | None
@@ -50,16 +48,14 @@ class Boll:
     lower: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Vwap:
+class Vwap(NamedTuple):
     """Volume-weighted average price: since the session began, and over `vwap_window_s` seconds."""
 
     session: float | None
     w5m: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Imbalance:
+class Imbalance(NamedTuple):
     """The quote as of the window's end; spread and imbalance are None where it is stale, one-sided or crossed."""
 
     spread: float | None
@@ -70,8 +66,7 @@ class Imbalance:
     ask_sz: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class VolRealized:
+class VolRealized(NamedTuple):
     """Realized volatility over `vol_window_s` seconds; of a 1-minute signal over 30 minutes."""
 
     w60s: float | None

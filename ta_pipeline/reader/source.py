@@ -17,9 +17,10 @@ from typing import NamedTuple, Protocol
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ta_pipeline.errors import KafkaSetupError
-from ta_pipeline.kafka_config import ConfigValue, client_config
-from ta_pipeline.kafka_refusals import Refusals, advice, ask, client_with, require_visible
-from ta_pipeline.reader.connection import INTERVAL_MS, Connection
+from ta_pipeline.kafka_config import ConfigValue
+from ta_pipeline.kafka_refusals import Refusals, advice, client_with
+from ta_pipeline.reader.clients import consumer_of, partitions_of, require_same_partitions
+from ta_pipeline.reader.connection import Connection
 from ta_pipeline.reader.events import RecordsLost
 from ta_pipeline.reader.positions import Beginning, Place, Positions, Start
 from ta_pipeline.settings import Settings
@@ -113,15 +114,16 @@ class Source:
         self._positions = Positions(asker, refusals, plan.start, plan.known_ms, TIMEOUT_SECONDS)
         self._consumers: list[tuple[Consumer, Connection]] = []
         try:
-            partitions = self._partitions()
-            self._final = self._consumer(isolation="read_committed", group=self._group_id)
+            topics = [*plan.finals, *([plan.live] if plan.live else [])]
+            partitions = partitions_of(settings, asker, refusals, topics, TIMEOUT_SECONDS)
+            self._final = self._consumer("read_committed", self._group_id)
             self._live: Consumer | None = None
             if plan.live:
-                self._live = self._consumer(isolation="read_uncommitted", group=f"{self._group_id}-live")
+                self._live = self._consumer("read_uncommitted", f"{self._group_id}-live")
             if plan.group is None:
                 self._assign_all(partitions)
             else:
-                self._require_same_partitions(partitions)
+                require_same_partitions(partitions)
                 self._final.subscribe(
                     list(plan.finals), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
                 )
@@ -168,51 +170,10 @@ class Source:
         self._consumers = []
         self._asker.close()
 
-    def _consumer(self, *, isolation: str, group: str) -> Consumer:
-        connection = Connection()
-        config: dict[str, ConfigValue] = {
-            "group.id": group,
-            "isolation.level": isolation,
-            "enable.auto.commit": False,
-            "auto.offset.reset": "error",
-            # Bars and signals of one partition number go to the same reader.
-            "partition.assignment.strategy": "range",
-            # A reader that was killed is missed after this long.
-            "session.timeout.ms": 10_000,
-            "socket.timeout.ms": 10_000,
-            "statistics.interval.ms": INTERVAL_MS,
-            # Records that wait in the client, in KiB: the default is 64 MiB for each partition.
-            "queued.max.messages.kbytes": 8_192,
-            "log_level": 0,
-        }
-
-        def measured(statistics: str) -> None:
-            connection.take(statistics, time.time())
-
-        client = Consumer({**client_config(self._settings, **config), "error_cb": self._refusals, "stats_cb": measured})
+    def _consumer(self, isolation: str, group: str) -> Consumer:
+        client, connection = consumer_of(self._settings, self._refusals, isolation=isolation, group=group)
         self._consumers.append((client, connection))
         return client
-
-    def _partitions(self) -> dict[str, list[int]]:
-        topics = [*self._plan.finals, *([self._plan.live] if self._plan.live else [])]
-        present = ask(
-            self._asker, self._refusals, lambda seconds: self._asker.list_topics(timeout=seconds), TIMEOUT_SECONDS
-        ).topics
-        if missing := sorted({topic for topic in topics if topic not in present}):
-            require_visible(self._settings, missing, TIMEOUT_SECONDS)
-            raise KafkaSetupError(
-                f"no such topic at {self._settings.kafka_bootstrap} (TA_KAFKA_BOOTSTRAP): {', '.join(missing)}; the "
-                "names are settings (TA_*_TOPIC)"
-            )
-        return {topic: sorted(present[topic].partitions) for topic in topics}
-
-    def _require_same_partitions(self, partitions: Mapping[str, list[int]]) -> None:
-        if len({len(numbers) for numbers in partitions.values()}) > 1:
-            counts = ", ".join(f"{topic} {len(numbers)}" for topic, numbers in partitions.items())
-            raise KafkaSetupError(
-                f"readers of a group share the symbols by partition, but the topics differ in theirs: {counts}; give "
-                "them the same number, or read without a group"
-            )
 
     def _assign_all(self, partitions: Mapping[str, list[int]]) -> None:
         live = {(topic, number) for topic in partitions if topic == self._plan.live for number in partitions[topic]}

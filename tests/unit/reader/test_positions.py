@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from ta_pipeline.errors import SettingsError
 from ta_pipeline.reader import Options
-from ta_pipeline.reader.connection import trouble_in
+from ta_pipeline.reader.connection import Connection, trouble_in
 from ta_pipeline.reader.events import RecordsLost
 from ta_pipeline.reader.positions import Beginning, Extent, beginning, checked_start
 from ta_pipeline.settings import load_settings
@@ -86,3 +87,20 @@ def test_a_broker_that_is_away_or_hangs_is_told_by_name(stats: Any, told: str) -
 
 def test_a_broker_is_no_trouble_to_whoever_reads_nothing_of_it() -> None:
     assert trouble_in(statistics(state="DOWN", fetch_state="none")) is None
+
+
+def test_trouble_is_told_when_it_lasts_and_forgotten_at_once() -> None:
+    connection = Connection()
+    found = []
+    for second, stats in enumerate((statistics(), statistics(leader=-1), statistics(), statistics(state="DOWN"),
+                                    statistics(state="DOWN"), statistics())):  # fmt: skip
+        connection.take(json.dumps({**stats, "time": 100 + second}), 100.0 + second)
+        found.append(connection.trouble)
+    assert found == [None, None, None, None, "kafka:9092/1 is DOWN", None]
+
+
+def test_statistics_that_nobody_listened_to_are_left_out() -> None:
+    connection = Connection()
+    for second in (100, 101):
+        connection.take(json.dumps({**statistics(state="DOWN"), "time": second}), 160.0)
+    assert connection.trouble is None
