@@ -108,10 +108,16 @@ _FLINK = (
     _of_operator("successfulCommittables", "counter", "transactions", "transactions of a sink that were committed"),
     _of_operator("pendingCommittables", "gauge", "transactions", "transactions of a sink that wait for their commit"),
     _of_operator("ta_symbols", "gauge", "symbols", "symbols of a topic that the job knows"),
-    _of_operator("ta_finals", "counter", "records", "finals that were given out, bars without a trade left out"),
-    _of_operator("ta_previews", "counter", "records", "live signals that were given out"),
-    _of_operator("ta_revisions", "counter", "records", "finals given out again, as a late trade changed them"),
-    _of_operator("ta_late", "counter", "records", "trades and 1-minute bars that came behind the watermark"),
+    _of_operator("ta_finals", "counter", "records", "finals that were given out", needs="the first one"),
+    _of_operator("ta_previews", "counter", "records", "live signals that were given out", needs="the first one"),
+    _of_operator(
+        "ta_revisions", "counter", "records", "finals given out again, as a late trade changed them",
+        needs="the first one",
+    ),
+    _of_operator(
+        "ta_late", "counter", "records", "trades and 1-minute bars that came behind the watermark",
+        needs="the first one",
+    ),
     _of_operator(
         "ta_late_published", "counter", "records", "late records that revised nothing, by why; they are on the topic "
         "for late ones", ("reason",), needs="the first one of its reason",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Set
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -30,6 +31,8 @@ SETTINGS = {
 }  # fmt: skip
 SLOW = {"TaLiveLatency", "TaFinalLatency", "TaGaps", "TaWatermarkLag", "TaBackpressure", "TaFinalDuplicates"}
 """What a busy machine makes true, and what is remembered of it for minutes."""
+NOT_HAPPENED = ("ta_rejected", "ta_late", "ta_late_published", "ta_revisions", "ta_probe_undecodable_total")
+"""What a market without faults has no reason to count."""
 WELL_SECONDS, TOLD_SECONDS = 240.0, 180.0
 
 
@@ -66,7 +69,8 @@ def watched(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> It
         # As Dagster's sensor does, which is not a part of the stack.
         body = {"verdicts": dict.fromkeys(QUESTIONS, False), "job_wanted": True}
         while not stop.wait(5):
-            requests.post(f"{server.url}/heartbeat", json=body, timeout=10)
+            with suppress(requests.RequestException):
+                requests.post(f"{server.url}/heartbeat", json=body, timeout=10)
 
     scope = Scope(job=settings.k8s_deployment)
     with (
@@ -88,9 +92,7 @@ def test_of_a_platform_that_runs_nothing_is_told_and_every_metric_is_there(watch
         for one in METRICS
         if not watched.prometheus.query(one.name + ("_bucket" if one.kind == "histogram" else ""))
     }
-    # What has not happened has no reason.
-    assert {name.rpartition("_")[2] for name in missing} <= {"rejected", "published", "total"}, missing
-    assert missing <= {one.name for one in METRICS if one.needs}
+    assert missing <= {one.name for one in METRICS if one.name.endswith(NOT_HAPPENED)}, missing
 
 
 @pytest.mark.parametrize(
