@@ -22,7 +22,7 @@ from ta_pipeline.metrics.readings import Asked, Reading
 _COLUMNS = 3
 _WIDTH, _DPI = 14.0, 100
 _MARGIN, _HEAD, _TITLE, _TILE, _PANEL = 0.15, 0.72, 0.42, 0.86, 2.5
-_LEFT, _RIGHT, _TOP, _BOTTOM = 0.6, 0.2, 0.3, 0.78
+_LEFT, _RIGHT, _TOP, _BOTTOM = 0.6, 0.28, 0.3, 0.78
 """Inches, as all of these: what is around the axes of a panel, for its title, numbers and legend."""
 
 Box = tuple[float, float, float, float]

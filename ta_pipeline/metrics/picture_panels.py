@@ -6,7 +6,6 @@ import math
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -26,7 +25,7 @@ _LINES = ("#1f6fb4", "#e07b39", "#4a9b8e", "#8a5aa8", "#b0903a", "#5b6b7a")
 _FAR = 3.0
 """A limit that is so many times above all values is told, not drawn: it would press them to the ground."""
 _WRAP = 58
-_MOST_STATES = 7
+_MOST_STATES = 5
 
 
 def draw_panel(axes: Axes, reading: Reading, span: Span, opened: Sequence[tuple[float, float]]) -> None:
@@ -45,7 +44,7 @@ def draw_panel(axes: Axes, reading: Reading, span: Span, opened: Sequence[tuple[
     if not reading.values:
         _empty(axes, reading)
         return
-    _DRAWN[reading.panel.kind](axes, reading)
+    _DRAWN[reading.panel.kind](axes, reading, span)
     if reading.panel.kind != "bars":
         _timed(axes, span, opened)
 
@@ -60,7 +59,7 @@ def _empty(axes: Axes, reading: Reading) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=7.5, color=GREY)
 
 
-def _lines(axes: Axes, reading: Reading) -> None:
+def _lines(axes: Axes, reading: Reading, _span: Span) -> None:
     unit = reading.panel.unit
     ranked = sorted(reading.values, key=lambda line: -line.most)
     named = {line.name for line in ranked[: len(_LINES)]}
@@ -101,13 +100,16 @@ def _limits(axes: Axes, reading: Reading, highest: float) -> Iterable[float]:
             axes.plot([], [], label=f"{line.name}: {shown(line.last, unit)}, far above", **dashed)
 
 
-def _states(axes: Axes, reading: Reading) -> None:
+def _states(axes: Axes, reading: Reading, span: Span) -> None:
     colours = {state.value: TONES[state.tone] for state in reading.panel.states}
-    for place, line in enumerate(reading.values[:_MOST_STATES]):
-        times, values = _points(line)
-        for (begin, value), (end, _) in pairwise(zip(times, values, strict=True)):
-            if not math.isnan(value):
-                axes.barh(place, end - begin, left=begin, height=0.4, color=colours.get(int(value), GREY), linewidth=0)
+    lines = reading.values
+    if len(lines) > _MOST_STATES:
+        # Those that still are something before those that were.
+        lines = tuple(sorted(lines, key=lambda line: math.isnan(line.last)))
+    for place, line in enumerate(lines[:_MOST_STATES]):
+        for begin, end, value in spells(line, span.step):
+            colour = colours.get(int(value), GREY)
+            axes.barh(place, _day(end) - _day(begin), left=_day(begin), height=0.4, color=colour, linewidth=0)
         # Above its bar, not beside the axes: all panels begin at the same place.
         text = textwrap.shorten(line.name, _WRAP, placeholder="…")
         axes.annotate(
@@ -131,7 +133,20 @@ def _states(axes: Axes, reading: Reading) -> None:
     _legend(axes, [Patch(color=TONES[state.tone], label=state.name) for state in states])
 
 
-def _bars(axes: Axes, reading: Reading) -> None:
+def spells(line: Line, step: float) -> list[tuple[float, float, float]]:
+    """From when to when a line had which value; pure. A point speaks for the step before it."""
+    found: list[tuple[float, float, float]] = []
+    for at, value in line.points:
+        if math.isnan(value):
+            continue
+        if found and found[-1][2] == value and at - step <= found[-1][1]:
+            found[-1] = (found[-1][0], at, value)
+        else:
+            found.append((at - step, at, value))
+    return found
+
+
+def _bars(axes: Axes, reading: Reading, _span: Span) -> None:
     unit, ranked = reading.panel.unit, reading.values
     axes.barh([line.name for line in ranked], [line.last for line in ranked], height=0.6, color=_LINES[0])
     for place, line in enumerate(ranked):
@@ -144,7 +159,7 @@ def _bars(axes: Axes, reading: Reading) -> None:
     axes.xaxis.set_major_formatter(axis_of(unit, max((line.last for line in ranked), default=0.0)))
 
 
-_DRAWN: dict[Kind, Callable[[Axes, Reading], None]] = {
+_DRAWN: dict[Kind, Callable[[Axes, Reading, Span], None]] = {
     "now": _lines, "lines": _lines, "states": _states, "bars": _bars,
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from ta_pipeline.metrics.span import Span
 
 _TICKS = 8
 _EVERY = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 43_200.0, 86_400.0)
-_LEGEND_ROWS, _LEGEND_CHARACTERS = 4, 76
+_LEGEND_ROWS, _LEGEND_CHARACTERS = 4, 72
 """What has place below a panel; a row has one name or two."""
 
 

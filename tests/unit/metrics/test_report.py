@@ -11,7 +11,7 @@ from matplotlib.image import imread
 
 from ta_pipeline.metrics.panel import Panel, Query, State, Threshold
 from ta_pipeline.metrics.picture import draw, verdict
-from ta_pipeline.metrics.picture_panels import draw_panel
+from ta_pipeline.metrics.picture_panels import draw_panel, spells
 from ta_pipeline.metrics.picture_texts import labels_in, shown, ticks_in
 from ta_pipeline.metrics.readings import Asked, Line, Reading
 from ta_pipeline.metrics.report import page
@@ -128,11 +128,23 @@ def test_of_many_states_the_first_are_drawn_and_the_others_are_counted() -> None
     panel = Panel("Calls", "state", (), "d", kind="states", states=(State(1, "calls", "critical"),))
     axes = axes_of(Reading(panel, tuple(line(f"Ta{n}", 1.0, 1.0) for n in range(9))))
     drawn = [text.get_text() for text in axes.texts]  # type: ignore[attr-defined]
-    assert drawn == [*(f"Ta{n}" for n in range(7)), "and 2 more"]
+    assert drawn == [*(f"Ta{n}" for n in range(5)), "and 4 more"]
+
+
+def test_what_calls_now_is_drawn_before_what_called_earlier() -> None:
+    panel = Panel("Calls", "state", (), "d", kind="states", states=(State(1, "calls", "critical"),))
+    earlier = tuple(line(f"Ta{n}", 1.0, NAN) for n in range(9))
+    drawn = axes_of(Reading(panel, (*earlier, line("TaNow", 1.0, 1.0)))).texts  # type: ignore[attr-defined]
+    assert drawn[0].get_text() == "TaNow"
 
 
 def test_a_panel_that_may_be_empty_says_what_that_means_and_does_not_miss_data() -> None:
     assert [text.get_text() for text in axes_of(NONE).texts] == ["nobody calls"]  # type: ignore[attr-defined]
+
+
+def test_a_state_lasts_from_point_to_point_and_one_that_has_just_begun_is_seen() -> None:
+    found = spells(Line("a", ((10.0, 1.0), (15.0, 1.0), (20.0, NAN), (25.0, 1.0), (30.0, 0.0))), 5.0)
+    assert found == [(5.0, 15.0, 1.0), (20.0, 25.0, 1.0), (25.0, 30.0, 0.0)]
 
 
 def test_the_session_is_shaded_where_it_was_open() -> None:
@@ -167,5 +179,5 @@ def test_what_is_too_long_below_a_panel_loses_of_its_name_not_of_its_values() ->
     cut, columns = labels_in(["a name that is longer than all others: 1.2/s, max 3/s", "b: 1/s, max 2/s"] * 3)
     assert columns == 2
     assert cut[0].endswith("…: 1.2/s, max 3/s")
-    assert max(map(len, cut)) <= 38
+    assert max(map(len, cut)) <= 36
     assert labels_in(["short: 1", "also: 2"]) == (["short: 1", "also: 2"], 2)
