@@ -17,7 +17,7 @@ from ta_pipeline.sessions import Sessions
 from ta_pipeline.settings import Settings
 from ta_pipeline.transactions.age import OpenTransactions
 
-PERIOD_SECONDS = 10.0
+PERIOD_SECONDS = 15.0
 KEPT_MS = 60_000
 """What was seen longer ago is not known any more: the look hangs."""
 TICK_KEPT_MS = 600_000
