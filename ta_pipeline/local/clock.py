@@ -41,7 +41,8 @@ def clock(local: LocalSettings, settings: Settings) -> Component:
 
 
 def _ticks(local: LocalSettings, settings: Settings) -> None:
-    listens(local.kafka_port)
+    if "kafka" in local.components:
+        listens(local.kafka_port)
     admin = AdminClient(client_config(settings, log_level=0))
     place = TopicPartition(settings.clock_topic, 0)
     newest_by_time = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
