@@ -154,7 +154,7 @@ RECORDS = Row(
         Panel(
             "Newest trade on its topic", "seconds",
             (Query(f"time() - max(ta_newest_trade_timestamp_seconds{{{SCOPE}}})", "age"),),
-            "Since the newest trade was written to its topic; the probe looks every ten seconds. While the session is "
+            "Since the newest trade was written to its topic; the probe looks every 15 s. While the session is "
             "open, minutes of it are the feed's fault, not the job's.",
         ),
     ),
