@@ -116,6 +116,7 @@ def test_a_wrong_description_is_seen(tmp_path: Path) -> None:
 
 def test_a_tool_that_is_missing_is_a_failure_where_it_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("TA_PROMTOOL_REQUIRED", raising=False)
     with pytest.raises(pytest.skip.Exception, match="promtool is not on PATH"):
         run("promtool", "--version")
     monkeypatch.setenv("TA_PROMTOOL_REQUIRED", "1")
