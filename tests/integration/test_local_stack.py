@@ -81,8 +81,8 @@ def test_up_leaves_nothing_to_create(stack: RunningStack) -> None:
 def test_every_socket_that_listens_is_on_the_loopback_interface_and_is_a_setting(stack: RunningStack) -> None:
     found = listeners(members(stack))
     assert not {one for one in found if not one.is_loopback}
-    # Dagster's web interface is no component of the stack. PyFlink has ports of its own once a job has run.
-    settings = set(stack.local.ports().values()) - {stack.local.ui_port}
+    # Dagster's web interface and Prometheus are no components. PyFlink has ports of its own once a job has run.
+    settings = set(stack.local.ports().values()) - {stack.local.ui_port, stack.local.prometheus_port}
     of_pyflink = {one.port for one in listeners([stack.process("taskmanager")])} - settings
     assert {one.port for one in found} - of_pyflink == settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -109,6 +109,16 @@ def _await_well(watched: Watched, *, but: Set[str] = frozenset()) -> None:
         time.sleep(1)
 
 
+def _well(asked: Callable[[], dict[str, bool]]) -> dict[str, bool]:
+    """What is told of each question, once all are answered with yes: a busy machine is slow for a moment now and then."""
+    deadline = time.monotonic() + WELL_SECONDS
+    while True:
+        told = asked()
+        if all(told.values()) or time.monotonic() > deadline:
+            return told
+        time.sleep(1)
+
+
 def test_a_running_platform_is_well_in_every_respect_and_asked_within_two_seconds(watched: Watched) -> None:
     _await_well(watched)
     taken = [watched.look()[0].seconds for _ in range(5)]
@@ -136,12 +146,16 @@ def test_what_is_asked_of_a_platform_that_runs_needs_no_pandas(watched: Watched,
 def test_the_sensor_tells_dagster_and_its_heartbeat_reaches_prometheus(watched: Watched) -> None:
     _await_well(watched)
     with dg.DagsterInstance.ephemeral() as instance:
-        result, seconds = _tick(watched.platform, instance, None)
-        print(f"a tick of the sensor took {seconds:.2f} s")  # noqa: T201
-        assert seconds <= 2.0
-        told = [event for event in result.asset_events or () if isinstance(event, dg.AssetCheckEvaluation)]
-        assert {event.check_name: event.passed for event in told} == dict.fromkeys(QUESTIONS, True)
-        assert {event.asset_key for event in told} == {JOB}
+
+        def ticked() -> dict[str, bool]:
+            result, seconds = _tick(watched.platform, instance, None)
+            print(f"a tick of the sensor took {seconds:.2f} s")  # noqa: T201
+            assert seconds <= 2.0
+            told = [event for event in result.asset_events or () if isinstance(event, dg.AssetCheckEvaluation)]
+            assert {event.asset_key for event in told} == {JOB}
+            return {event.check_name: event.passed for event in told}
+
+        assert _well(ticked) == dict.fromkeys(QUESTIONS, True)
     told_by_probe = requests.get(f"{watched.settings.probe_url}/metrics", timeout=2).text
     assert "\nta_dagster_heartbeat_timestamp_seconds " in told_by_probe
     assert 'ta_verdict_bad{verdict="job_state"} 0\n' in told_by_probe
@@ -166,14 +180,17 @@ def test_every_metric_that_a_rule_of_prometheus_asks_for_is_told(watched: Watche
 def test_the_checks_say_the_same_on_demand(watched: Watched) -> None:
     _await_well(watched)
     with dg.DagsterInstance.ephemeral() as instance:
-        found = dg.materialize(
-            [dg.AssetSpec(JOB), platform_verdicts],
-            instance=instance,
-            resources={PLATFORM: watched.platform, NOW: epoch_ms},
-            selection=dg.AssetSelection.checks(platform_verdicts),
-        )
-        told = {one.check_name: one.passed for one in found.get_asset_check_evaluations()}
-    assert told == dict.fromkeys(QUESTIONS, True)
+
+        def checked() -> dict[str, bool]:
+            found = dg.materialize(
+                [dg.AssetSpec(JOB), platform_verdicts],
+                instance=instance,
+                resources={PLATFORM: watched.platform, NOW: epoch_ms},
+                selection=dg.AssetSelection.checks(platform_verdicts),
+            )
+            return {one.check_name: one.passed for one in found.get_asset_check_evaluations()}
+
+        assert _well(checked) == dict.fromkeys(QUESTIONS, True)
 
 
 def test_a_setting_of_the_running_job_that_is_not_the_declared_one_is_named(watched: Watched) -> None:
