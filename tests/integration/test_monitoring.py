@@ -110,7 +110,7 @@ def _await_well(watched: Watched, *, but: Set[str] = frozenset()) -> None:
 
 
 def _well(asked: Callable[[], dict[str, bool]]) -> dict[str, bool]:
-    """What is told of each question, once all are answered with yes: a busy machine is slow for a moment now and then."""
+    """What is told of each question, once all are answered with yes: a busy machine may be slow for a moment."""
     deadline = time.monotonic() + WELL_SECONDS
     while True:
         told = asked()
