@@ -41,7 +41,8 @@ test: setup  ## Run every test, the local stack included.
 	$(BIN)/pytest
 
 test-more: setup  ## What else is proved on the running stack: the pages' commands, the alerts under a real Prometheus, the reader in trouble.
-	$(BIN)/pytest -n 0 -m more
+	$(BIN)/pytest -n 0 -m more tests/integration/test_pages_on_the_stack.py
+	$(BIN)/pytest -n 0 -m more --ignore tests/integration/test_pages_on_the_stack.py
 
 test-kills: setup  ## End components with kill -9 while a market runs; about half an hour.
 	$(BIN)/pytest -m kills

@@ -114,6 +114,15 @@ def test_every_panel_of_the_report_has_data_or_waits_for_its_first_event(scraped
     assert "![All panels](report.png)" in (tmp_path / PAGE).read_text(encoding="utf-8")
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What is started is told of Ctrl-C, although the tests may run in a shell's background, which is not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_the_command_ends_with_ctrl_c_and_leaves_no_process(tmp_path: Path) -> None:
     tool("prometheus")
     port = free_port()

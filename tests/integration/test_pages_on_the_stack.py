@@ -99,7 +99,8 @@ class Machine:
 
 @pytest.fixture
 def machine() -> Iterator[Machine]:
-    offset = int(os.environ.get(PORT_OFFSET, DEFAULT_OFFSET))
+    # Not the ports of the test session's own stack, which may be there.
+    offset = int(os.environ.get(PORT_OFFSET, DEFAULT_OFFSET)) + int(DEFAULT_OFFSET)
     folder = Path(tempfile.mkdtemp(prefix="ta-pages-"))
     local = load_local_settings(ready_timeout_seconds=300).shifted(offset, folder / "stack")
     start = datetime.fromisoformat(f"{DAY}T15:00:00+00:00").timestamp()
