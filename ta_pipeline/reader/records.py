@@ -74,8 +74,8 @@ class VolRealized(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Signal:
-    """Indicator values at the end of a window; (symbol, end_ms, seq) is its key."""
+class Windowed:
+    """What signals and bars have in common; (symbol, end_ms, seq) is the key of each."""
 
     symbol: str
     size: str
@@ -91,6 +91,17 @@ class Signal:
     ingest_ts: str | None
     """When the job emitted it, ISO-8601."""
     feed: str | None
+
+    @property
+    def end(self) -> datetime:
+        """The end of its window, UTC."""
+        return datetime.fromtimestamp(self.end_ms / 1_000, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Signal(Windowed):
+    """Indicator values at the end of a window."""
+
     c: float | None
     """The close it is about."""
     bars: int | None
@@ -107,26 +118,11 @@ class Signal:
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields that this reader does not know."""
 
-    @property
-    def end(self) -> datetime:
-        """The end of its window, UTC."""
-        return datetime.fromtimestamp(self.end_ms / 1_000, UTC)
-
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """A final 1-second bar; (symbol, end_ms, seq) is its key."""
+class Bar(Windowed):
+    """A final 1-second bar."""
 
-    symbol: str
-    size: str
-    end_ms: int
-    seq: int
-    is_final: bool
-    revision: int
-    standing: Standing
-    last_event_ms: int
-    ingest_ts: str | None
-    feed: str | None
     o: float | None
     h: float | None
     l: float | None  # noqa: E741 - the field's name everywhere
@@ -136,11 +132,6 @@ class Bar:
     count: int | None
     """Trades that count for the volume."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def end(self) -> datetime:
-        """The end of its window, UTC."""
-        return datetime.fromtimestamp(self.end_ms / 1_000, UTC)
 
 
 ENVELOPE = frozenset({
@@ -184,7 +175,7 @@ def bar_of(record: Record, head: Head, standing: Standing) -> Bar:
     )  # fmt: skip
 
 
-def ingest_ms(record: Signal | Bar) -> int | None:
+def ingest_ms(record: Windowed) -> int | None:
     """When the job emitted it, epoch milliseconds; not asked for each record, so it is read when it is.
 
     Raises:
@@ -194,9 +185,7 @@ def ingest_ms(record: Signal | Bar) -> int | None:
 
 
 def _imbalance(get: Any) -> Imbalance:
-    return Imbalance(
-        get("spread"), get("imbalance"), get("bid_px"), get("ask_px"), get("bid_sz"), get("ask_sz")
-    )  # fmt: skip
+    return Imbalance(get("spread"), get("imbalance"), get("bid_px"), get("ask_px"), get("bid_sz"), get("ask_sz"))
 
 
 def _unknown(record: Record, known: frozenset[str]) -> Mapping[str, Any]:
