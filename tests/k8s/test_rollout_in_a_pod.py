@@ -21,6 +21,7 @@ from ta_pipeline.kubernetes.leases import LEASE, Leases, Times
 from ta_pipeline.kubernetes.manifests import render
 from ta_pipeline.local.ports import free_port
 from ta_pipeline.local.settings import load_local_settings, variables
+from ta_pipeline.logs.lines import parse
 from ta_pipeline.platform import Platform
 from ta_pipeline.revisions import RevisionStore
 from ta_pipeline.rollout.job_agents import JobAgents
@@ -191,8 +192,10 @@ def test_a_pod_that_is_lost_is_followed_by_another_that_finishes_its_work(  # no
     assert len(controller.pods) == 2
     assert len(controller.jobs()) == 1
     # Who is ended lets go of what it holds; whoever is killed holds it until it has run out.
-    first = (controller.folder / controller.pods[1].name).read_text(encoding="utf-8").splitlines()[0]
-    waited = datetime.fromisoformat(first.partition(" ")[0]).timestamp() - (time.time() - seconds)
+    first = (controller.folder / controller.pods[1].name).read_bytes().splitlines()[0]
+    began = parse("rollout", first).at
+    assert began is not None, first
+    waited = began - (time.time() - seconds)
     assert (waited > Times().duration - 5) == (kind == signal.SIGKILL), (waited, first)
 
 
