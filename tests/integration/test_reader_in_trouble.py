@@ -94,14 +94,25 @@ def with_partitions(stack: RunningStack, count: int) -> Settings:
 
 def write(stack: RunningStack, settings: Settings, end_ms: int) -> list[Key]:
     """A second of each symbol: two live signals and the final one, on the partition of the symbol."""
-    keys = []
-    for number, symbol in enumerate(SYMBOLS):
-        records = [live(symbol, end_ms, 1.0, 1), live(symbol, end_ms, 1.0, 2), signal(symbol, end_ms, 1.0)]
-        for record in records:
-            topic = settings.signals_topic if record["is_final"] else settings.live_topic
-            stack.produce(topic, [(symbol, orjson.dumps(record))], partition=number % 2)
-            keys.append((symbol, end_ms, bool(record["is_final"]), int(record["revision"])))
-    return keys
+    return [*write_live(stack, settings, end_ms), *write_finals(stack, settings, end_ms)]
+
+
+def write_live(stack: RunningStack, settings: Settings, end_ms: int) -> list[Key]:
+    """Two live signals of a second, of each symbol."""
+    records = [live(symbol, end_ms, 1.0, revision) for symbol in SYMBOLS for revision in (1, 2)]
+    return _written(stack, settings.live_topic, end_ms, records)
+
+
+def write_finals(stack: RunningStack, settings: Settings, end_ms: int) -> list[Key]:
+    """The final signal of a second, of each symbol."""
+    return _written(stack, settings.signals_topic, end_ms, [signal(symbol, end_ms, 1.0) for symbol in SYMBOLS])
+
+
+def _written(stack: RunningStack, topic: str, end_ms: int, records: list[dict[str, Any]]) -> list[Key]:
+    for record in records:
+        symbol = record["symbol"]
+        stack.produce(topic, [(symbol, orjson.dumps(record))], partition=SYMBOLS.index(symbol) % 2)
+    return [(one["symbol"], end_ms, bool(one["is_final"]), int(one["revision"])) for one in records]
 
 
 def finals(keys: Sequence[Key]) -> Counter[Key]:
@@ -121,14 +132,16 @@ def test_two_readers_of_a_group_share_the_symbols_and_each_final_is_handed_out_o
             assert Revoked((0, 1)) in first.of(Revoked)
             mine, others = first.of(Assigned)[-1].partitions, second.of(Assigned)[-1].partitions
             assert sorted(mine + others) == [0, 1]
-            wanted += finals(write(stack, settings, t + 1_000))
-            first.await_that(
-                "together they have everything", lambda: finals(first.signals() + second.signals()) == wanted
-            )
+            write_live(stack, settings, t + 1_000)
             mine_now = {symbol for number, symbol in enumerate(SYMBOLS) if number % 2 in others}
             second.await_that(
                 "the second has the live signals of its symbols, and of no others",
                 lambda: {key[0] for key in second.signals() if not key[2]} == mine_now,
+            )
+            # Not before: a final that is read first supersedes them.
+            wanted += finals(write_finals(stack, settings, t + 1_000))
+            first.await_that(
+                "together they have everything", lambda: finals(first.signals() + second.signals()) == wanted
             )
             # A correction of what the other reader has handed out is known as one.
             taken = SYMBOLS[others[0]]
