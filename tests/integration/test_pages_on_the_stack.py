@@ -66,7 +66,7 @@ _WITHOUT_A_PERSON = {
     # Goes on in the background, until the next one or the end.
     r"(ta feed.*)": r'[ -z "$FEED" ] || kill $FEED; \1 > feed.txt 2>&1 & FEED=$!; sleep 20',
     r"(ta job stop)": r"kill $FEED; FEED=; \1 > stopped.txt && cat stopped.txt",
-    r"(ta prometheus)": r"\1 > prometheus.txt 2>&1 & PROMETHEUS=$!; sleep 30",
+    r"(ta prometheus)": r"\1 > prometheus.txt 2>&1 & PROMETHEUS=$!; sleep 60",
     r"(python -m ta_pipeline\.reader\.examples\..*|.* -f)": r"timeout 20 \1",
     r"(ta watch)": r"\1 --seconds 10",
     r"(.*) PATH": r"\1 $(tail -1 stopped.txt)",

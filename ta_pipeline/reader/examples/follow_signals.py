@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ta_pipeline.errors import TaError
+from ta_pipeline.local.stack import local_settings
 from ta_pipeline.reader import Bar, Item, Signal, SignalReader
 from ta_pipeline.reader.positions import Start
 from ta_pipeline.sessions import NEW_YORK
-from ta_pipeline.settings import load_settings
 
 
 def line_of(item: Item) -> str:
@@ -38,7 +38,7 @@ def follow(symbols: Sequence[str], start: Start, most: int | None = None) -> int
         TaError: Kafka cannot be reached, or a setting is wrong.
     """
     lines = 0
-    with SignalReader(load_settings(), symbols=symbols, start=start) as reader:
+    with SignalReader(local_settings(), symbols=symbols, start=start) as reader:
         signal.signal(signal.SIGINT, lambda *_: reader.stop())
         for item in reader:
             sys.stdout.write(line_of(item) + "\n")

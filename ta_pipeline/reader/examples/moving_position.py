@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass, field
 
 from ta_pipeline.errors import TaError
+from ta_pipeline.local.stack import local_settings
 from ta_pipeline.reader import (
     Disconnected,
     Heard,
@@ -27,7 +28,6 @@ from ta_pipeline.reader import (
 )
 from ta_pipeline.reader.examples.follow_signals import start_of
 from ta_pipeline.reader.positions import Start
-from ta_pipeline.settings import load_settings
 
 
 @dataclass
@@ -78,7 +78,8 @@ def trade(symbols: list[str], start: Start, orders: int | None, options: Options
     """
     strategy, given = MovingPosition(), []
     # Live signals are not acted on, so they are not read.
-    with SignalReader(load_settings(), symbols=symbols, start=start, live=False, bars=False, options=options) as reader:
+    settings = local_settings()
+    with SignalReader(settings, symbols=symbols, start=start, live=False, bars=False, options=options) as reader:
         for item in reader:
             if (order := strategy.take(item)) is not None:
                 given.append(order)

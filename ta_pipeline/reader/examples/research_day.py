@@ -12,9 +12,9 @@ from datetime import UTC, date, datetime, timedelta
 import pandas as pd
 
 from ta_pipeline.errors import TaError
+from ta_pipeline.local.stack import local_settings
 from ta_pipeline.reader.research import bars_between, signals_between
 from ta_pipeline.sessions import Sessions
-from ta_pipeline.settings import load_settings
 
 OVERSOLD = 30.0
 LATER = pd.Timedelta("1min")
@@ -26,7 +26,7 @@ def summary(symbols: list[str], start: datetime, end: datetime) -> pd.DataFrame:
     Raises:
         TaError: ClickHouse cannot be reached, or an argument is wrong.
     """
-    settings = load_settings()
+    settings = local_settings()
     signals = signals_between(settings, symbols, start, end)
     bars = bars_between(settings, symbols, start, end)
     rows = {}
@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("--day", type=date.fromisoformat, help="session of this day; default: the last hour")
     chosen = parser.parse_args()
     try:
-        settings = load_settings()
+        settings = local_settings()
         bounds = chosen.day and Sessions(settings.session).session_bounds(chosen.day)
         end = datetime.fromtimestamp(bounds.end_ms / 1_000, UTC) if bounds else datetime.now(UTC)
         start = datetime.fromtimestamp(bounds.start_ms / 1_000, UTC) if bounds else end - timedelta(hours=1)
