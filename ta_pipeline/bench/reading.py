@@ -27,7 +27,7 @@ from ta_pipeline.errors import KafkaSetupError, TaError
 from ta_pipeline.kafka_admin import TIMEOUT_SECONDS, ensure_topics
 from ta_pipeline.kafka_config import client_config
 from ta_pipeline.latency import LatencyRecorder
-from ta_pipeline.local.stack import Stack
+from ta_pipeline.local.stack import local_settings
 from ta_pipeline.reader import Bar, Signal, SignalReader
 from ta_pipeline.schema_registry import ensure_schemas, registry_client
 from ta_pipeline.settings import Settings, load_settings
@@ -176,9 +176,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of each round")
     chosen = parser.parse_args()
     try:
-        environment = Stack().environment()
-        base = load_settings(**{name.removeprefix("TA_").lower(): value for name, value in environment.items()})
-        readings = list(measured(base, chosen.rounds, chosen.seconds, lambda line: print(line, flush=True)))  # noqa: T201
+        readings = list(measured(local_settings(), chosen.rounds, chosen.seconds, lambda line: print(line, flush=True)))  # noqa: T201
     except TaError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
