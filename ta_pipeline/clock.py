@@ -35,8 +35,9 @@ from typing import Literal, NoReturn
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from ta_pipeline.encoding import EnvelopeEncoder
-from ta_pipeline.envelope import VERSION, rfc3339
+from ta_pipeline.envelope import VERSION
 from ta_pipeline.errors import TaError
+from ta_pipeline.instants import rfc3339
 from ta_pipeline.kafka_config import ConfigValue, client_config
 from ta_pipeline.kafka_refusals import client_with
 from ta_pipeline.logs.output import log_to

@@ -10,7 +10,6 @@ c (correction), x (cancel), q (quote), b (bar), u (updated bar), s (status).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
@@ -31,11 +30,6 @@ _CAMEL = {"ingest_ts": "ingestTs", "event_ts": "eventTs", "is_final": "isFinal"}
 _SNAKE = {camel: snake for snake, camel in _CAMEL.items()}
 VERSION = 1
 _ID_FIELDS = ("i", "oi", "ci")
-
-
-def rfc3339(epoch_seconds: float) -> str:
-    """UTC, microseconds, with a Z."""
-    return datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def kind_of(message: Mapping[str, Any]) -> Kind:

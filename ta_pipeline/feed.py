@@ -19,8 +19,9 @@ import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ta_pipeline.encoding import EnvelopeEncoder
-from ta_pipeline.envelope import KINDS, Kind, kind_of, renumbered, rfc3339, topic_of, wrap
+from ta_pipeline.envelope import KINDS, Kind, kind_of, renumbered, topic_of, wrap
 from ta_pipeline.errors import BadRecordError, KafkaSetupError
+from ta_pipeline.instants import rfc3339
 from ta_pipeline.kafka_admin import live_topics
 from ta_pipeline.kafka_config import ConfigValue, client_config
 from ta_pipeline.kafka_refusals import advice

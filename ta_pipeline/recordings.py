@@ -20,8 +20,9 @@ from typing import Any
 
 import orjson
 
-from ta_pipeline.envelope import KINDS, Kind, in_case, is_envelope, kind_of, renumbered, rfc3339, wrap
+from ta_pipeline.envelope import KINDS, Kind, in_case, is_envelope, kind_of, renumbered, wrap
 from ta_pipeline.errors import BadRecordError, RecordingError
+from ta_pipeline.instants import rfc3339
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _MINUTE_SECONDS = 60

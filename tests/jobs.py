@@ -16,9 +16,10 @@ from ta_pipeline.clock import Clock
 from ta_pipeline.compute import OUTPUTS, compute
 from ta_pipeline.decode import OutputDecoder
 from ta_pipeline.encoding import EnvelopeEncoder
-from ta_pipeline.envelope import kind_of, rfc3339, topic_of, wrap
+from ta_pipeline.envelope import kind_of, topic_of, wrap
 from ta_pipeline.feed import Outgoing
 from ta_pipeline.flink_rest import FlinkRest
+from ta_pipeline.instants import rfc3339
 from ta_pipeline.local.runtime import LocalRuntime, table_runtime
 from ta_pipeline.settings import Settings
 from ta_pipeline.simulator import Market

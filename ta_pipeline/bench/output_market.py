@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import fastavro
@@ -19,6 +18,7 @@ import orjson
 from confluent_kafka import Producer
 
 from ta_pipeline.errors import KafkaSetupError
+from ta_pipeline.instants import rfc3339
 from ta_pipeline.kafka_config import ConfigValue, client_config
 from ta_pipeline.schema_registry import read_schema, registry_client
 from ta_pipeline.settings import Settings
@@ -159,4 +159,4 @@ def _envelope(end_ms: int, channel: str, *, is_final: bool) -> dict[str, Any]:
 
 
 def _instant(epoch: float) -> str:
-    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(epoch, "milliseconds")

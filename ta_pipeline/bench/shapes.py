@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import orjson
 from confluent_kafka import KafkaError, Message, Producer
 
-from ta_pipeline.envelope import rfc3339, wrap
+from ta_pipeline.envelope import wrap
 from ta_pipeline.errors import KafkaSetupError
+from ta_pipeline.instants import rfc3339
 from ta_pipeline.kafka_config import ConfigValue, client_config
 from ta_pipeline.settings import Settings
 

@@ -10,8 +10,8 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
 
+from ta_pipeline.instants import rfc3339
 from ta_pipeline.logs.fields import (
     BY_NAME,
     DEFAULT_DEPLOYMENT,
@@ -25,12 +25,6 @@ LONGEST = 16_384
 """Characters of a text: log4j's layout cuts there too, and a pipe or a store of logs takes only so much."""
 CUT = "…"
 Hide = Callable[[str], str]
-
-
-def rfc3339(epoch_ms: float) -> str:
-    """Epoch milliseconds as RFC 3339 in UTC, with milliseconds."""
-    written = datetime.fromtimestamp(epoch_ms / 1_000, UTC).isoformat(timespec="milliseconds")
-    return written.replace("+00:00", "Z")
 
 
 def as_it_is(text: str) -> str:
@@ -54,7 +48,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
         known: dict[str, object] = {
-            "time": rfc3339(record.created * 1_000),
+            "time": rfc3339(record.created, "milliseconds"),
             "level": level_of(record.levelname) or record.levelname,
             "logger": record.name,
             "message": self.hide(self.message_of(record)),
@@ -119,7 +113,7 @@ def _value(name: str, value: object) -> object:
         return value
     if kind == "time" and isinstance(value, int | float):
         try:
-            return rfc3339(value)
+            return rfc3339(value / 1_000, "milliseconds")
         except (OverflowError, OSError, ValueError):
             # A record may tell of any time at all.
             return str(value)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import heapq
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ta_pipeline.errors import LogError
+from ta_pipeline.instants import duration_of
 from ta_pipeline.logs.fields import LEVELS, level_of
 from ta_pipeline.logs.files import LogFile
 from ta_pipeline.logs.lines import Line, epoch_of
-
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,8 @@ def since_of(text: str, now: float) -> float:
     Raises:
         LogError: it is neither.
     """
-    if found := _DURATION.fullmatch(text.strip()):
-        return now - float(found[1]) * _SECONDS[found[2]]
+    if (seconds := duration_of(text)) is not None:
+        return now - seconds
     # Of digits alone something else could be made: a day, or epoch seconds.
     at = epoch_of(text.strip()) if "-" in text else None
     if at is None:

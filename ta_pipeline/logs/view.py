@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import orjson
 
+from ta_pipeline.instants import rfc3339
 from ta_pipeline.logs.fields import BY_NAME
-from ta_pipeline.logs.formatting import rfc3339
 from ta_pipeline.logs.lines import Line, parse
 
 _SHOWN = frozenset({"time", "level", "message", "component", "error", "logger", "thread", "deployment"})
@@ -43,7 +43,7 @@ def told(raw: str) -> str:
 
 
 def _time(line: Line) -> str:
-    return "" if line.at is None else rfc3339(line.at * 1_000)
+    return "" if line.at is None else rfc3339(line.at, "milliseconds")
 
 
 def _short(logger: object) -> str:

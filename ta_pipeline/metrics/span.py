@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 from ta_pipeline.errors import SettingsError
+from ta_pipeline.instants import duration_of
 
 POINTS = 300
 """Of a line: more than a picture has place for, far below the 11,000 that Prometheus gives."""
 FINEST_SECONDS = 5.0
 RATE_SECONDS = 60
 """The least that `rate` looks back: four scrapes of the 15 s that PodMonitors ask for."""
-_SINCE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _LEAST, _MOST = 60.0, 31 * 86_400.0
 
 
@@ -38,9 +36,8 @@ def seconds_of(since: str) -> float:
     Raises:
         SettingsError: it is none of these, or not between a minute and 31 days.
     """
-    found = _SINCE.fullmatch(since.strip())
-    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
-    if not _LEAST <= seconds <= _MOST:
+    seconds = duration_of(since)
+    if seconds is None or not _LEAST <= seconds <= _MOST:
         raise SettingsError(
             f"--since {since!r} is not allowed: it is a number and its unit, like 90s, 15m, 2h or 1d, between a minute "
             "and 31 days"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-from ta_pipeline.envelope import rfc3339
+from ta_pipeline.instants import rfc3339
 from ta_pipeline.monitoring.verdicts import Verdict
 
 REMINDER_MS = 30 * 60_000

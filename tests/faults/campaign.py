@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from ta_pipeline.compute import compute
-from ta_pipeline.envelope import KINDS, rfc3339, topic_of
+from ta_pipeline.envelope import KINDS, topic_of
 from ta_pipeline.feed import FeedReport
 from ta_pipeline.feed import send as feed
 from ta_pipeline.flink_rest import FlinkRest
+from ta_pipeline.instants import rfc3339
 from ta_pipeline.settings import Settings
 from tests.faults.faults import KILL, Fault, Ground
 from tests.faults.watch import COMMITTED, LIVE, Watch

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from ta_pipeline.envelope import rfc3339
 from ta_pipeline.errors import DeployError, FlinkError
+from ta_pipeline.instants import rfc3339
 from ta_pipeline.kafka_admin import ensure_topics
 from ta_pipeline.kafka_rules import allow, rules
 from ta_pipeline.local.certificates import Authority

@@ -11,8 +11,9 @@ import orjson
 import pytest
 
 from ta_pipeline.clock import tick
-from ta_pipeline.envelope import kind_of, parse, renumbered, rfc3339, topic_of, wrap
+from ta_pipeline.envelope import kind_of, parse, renumbered, topic_of, wrap
 from ta_pipeline.errors import BadRecordError
+from ta_pipeline.instants import rfc3339
 from ta_pipeline.schema_registry import declared_subjects
 from ta_pipeline.settings import load_settings
 from tests.messages import bar_1m, cancel, correction, quote, status, trade

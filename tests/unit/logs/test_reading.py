@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from ta_pipeline.cli import app
 from ta_pipeline.errors import LogError
+from ta_pipeline.instants import rfc3339
 from ta_pipeline.logs.files import BLOCK_BYTES, LONGEST_BYTES, LogFile
-from ta_pipeline.logs.formatting import rfc3339
 from ta_pipeline.logs.lines import Line, parse
 from ta_pipeline.logs.query import Query, answer, follow, minimum_of, since_of
 from ta_pipeline.logs.view import as_json, as_text, told
@@ -25,11 +25,11 @@ T0 = 1_784_642_400.0
 
 
 def own(at: float, message: str, level: str = "INFO", **fields: object) -> str:
-    return json.dumps({"time": rfc3339(at * 1_000), "level": level, "message": message, **fields})
+    return json.dumps({"time": rfc3339(at, "milliseconds"), "level": level, "message": message, **fields})
 
 
 def kafka(at: float, message: str, level: str = "INFO") -> str:
-    return f"{rfc3339(at * 1_000)} {level:<5} SocketServer {message}"
+    return f"{rfc3339(at, 'milliseconds')} {level:<5} SocketServer {message}"
 
 
 def write(path: Path, *lines: str, ending: str = "\n") -> Path:
@@ -98,7 +98,7 @@ def test_time_and_level_of_foreign_lines_are_read_where_they_can_be(text: str, t
     assert (line.message, line.level, line.is_foreign) == (text, level, True)
     assert line.at is not None
     if time is not None:
-        assert rfc3339(line.at * 1_000) == time
+        assert rfc3339(line.at, "milliseconds") == time
     # Without a zone it is local time: the same hour on this machine's clock.
     assert json.loads(as_json(line))["message"] == text
 
