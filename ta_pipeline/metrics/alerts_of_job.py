@@ -10,12 +10,11 @@ from ta_pipeline.metrics.limits import (
     RESTARTS,
     RESTARTS_WITHIN_MS,
 )
+from ta_pipeline.metrics.scrape import JOB, OPERATOR, TASK
 from ta_pipeline.metrics.selectors import Scope
 
-_JOB = "flink_jobmanager_job_"
-_RUNNING = _JOB + "runningTime"
-_ALL_TASKS = _JOB + "allSubTasksRunningOrFinishedTime"
-_OPERATOR = "flink_taskmanager_job_task_operator_"
+_RUNNING = JOB + "runningTime"
+_ALL_TASKS = JOB + "allSubTasksRunningOrFinishedTime"
 
 
 def alerts(scope: Scope) -> list[Alert]:
@@ -26,7 +25,7 @@ def alerts(scope: Scope) -> list[Alert]:
 def _states(scope: Scope) -> list[Alert]:
     running = scope.of_job(_RUNNING)
     managers = scope.of_cluster("flink_jobmanager_numRegisteredTaskManagers")
-    moving = " or ".join(f"{scope.of_job(_JOB + name)} > 0" for name in ("restartingTime", "failingTime"))
+    moving = " or ".join(f"{scope.of_job(JOB + name)} > 0" for name in ("restartingTime", "failingTime"))
     return [
         Alert(
             "TaJobAbsent",
@@ -55,7 +54,7 @@ def _states(scope: Scope) -> list[Alert]:
         Alert(
             "TaRestarts",
             # increase() extrapolates: three restarts may be 3.1 there.
-            f"max by (job_name) (increase({scope.of_job(_JOB + 'numRestarts')}[{RESTARTS_WITHIN_MS // 60_000}m]))"
+            f"max by (job_name) (increase({scope.of_job(JOB + 'numRestarts')}[{RESTARTS_WITHIN_MS // 60_000}m]))"
             f" > {RESTARTS}.5",
             "0s",
             "critical",
@@ -64,8 +63,7 @@ def _states(scope: Scope) -> list[Alert]:
         ),
         Alert(
             "TaBackpressure",
-            "max by (task_name) "
-            f"({scope.of_job('flink_taskmanager_job_task_backPressuredTimeMsPerSecond')}) / 1000 > {BACKPRESSURE_BAD}",
+            f"max by (task_name) ({scope.of_job(TASK + 'backPressuredTimeMsPerSecond')}) / 1000 > {BACKPRESSURE_BAD}",
             "1m30s",
             "warning",
             "A task cannot keep up: those before it wait.",
@@ -76,7 +74,7 @@ def _states(scope: Scope) -> list[Alert]:
 
 
 def _checkpoints(scope: Scope) -> list[Alert]:
-    completed = scope.of_job(_JOB + "lastCheckpointCompletedTimestamp")
+    completed = scope.of_job(JOB + "lastCheckpointCompletedTimestamp")
     running, limit = scope.of_job(_RUNNING), scope.limit("checkpoint_age")
     return [
         Alert(
@@ -93,7 +91,7 @@ def _checkpoints(scope: Scope) -> list[Alert]:
         ),
         Alert(
             "TaCheckpointSlow",
-            f"max by (job_name) ({scope.of_job(_JOB + 'lastCheckpointDuration')}) / 1000 > "
+            f"max by (job_name) ({scope.of_job(JOB + 'lastCheckpointDuration')}) / 1000 > "
             f"{scope.limit('checkpoint_duration')}",
             "1m",
             "warning",
@@ -104,7 +102,7 @@ def _checkpoints(scope: Scope) -> list[Alert]:
 
 
 def _transactions(scope: Scope) -> list[Alert]:
-    failed, within = scope.of_job(f"{_OPERATOR}failedCommittables"), f"{COMMITS_WITHIN_MS // 60_000}m"
+    failed, within = scope.of_job(f"{OPERATOR}failedCommittables"), f"{COMMITS_WITHIN_MS // 60_000}m"
     return [
         Alert(
             "TaSinkTransactionsFailed",
@@ -143,7 +141,7 @@ def _tables(scope: Scope) -> list[Alert]:
         ),
         Alert(
             "TaClickHouseBreakerOpen",
-            f"max by (operator_name) ({scope.of_table_job(_OPERATOR + 'breaker_state')}) > 0",
+            f"max by (operator_name) ({scope.of_table_job(OPERATOR + 'breaker_state')}) > 0",
             "1m",
             "warning",
             "ClickHouse takes no rows: they wait in the topics.",

@@ -13,15 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ta_pipeline.errors import SettingsError
-from ta_pipeline.metrics.scrape import OPERATOR
+from ta_pipeline.metrics.scrape import CLUSTER, JOB, OPERATOR, TASK
 
 Kind = Literal["counter", "gauge", "histogram", "summary"]
 Source = Literal["flink", "probe"]
 
 _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
-_JOB = "flink_jobmanager_job_"
-_TASK = "flink_taskmanager_job_task_"
-_CLUSTER = "flink_jobmanager_"
 
 
 @dataclass(frozen=True)
@@ -57,11 +54,11 @@ def job_label(job: str) -> str:
 
 
 def _of_job(name: str, kind: Kind, unit: str, meaning: str, needs: str = "") -> Metric:
-    return Metric(_JOB + name, kind, unit, ("job_name",), meaning, "flink", needs)
+    return Metric(JOB + name, kind, unit, ("job_name",), meaning, "flink", needs)
 
 
 def _of_task(name: str, kind: Kind, unit: str, meaning: str) -> Metric:
-    return Metric(_TASK + name, kind, unit, ("job_name", "task_name", "subtask_index"), meaning, "flink")
+    return Metric(TASK + name, kind, unit, ("job_name", "task_name", "subtask_index"), meaning, "flink")
 
 
 def _of_operator(
@@ -78,9 +75,9 @@ def _of_probe(
 
 
 _FLINK = (
-    Metric(_CLUSTER + "numRegisteredTaskManagers", "gauge", "processes", (), "TaskManagers of the cluster", "flink"),
-    Metric(_CLUSTER + "taskSlotsTotal", "gauge", "slots", (), "slots of the cluster", "flink"),
-    Metric(_CLUSTER + "taskSlotsAvailable", "gauge", "slots", (), "slots that no task has", "flink"),
+    Metric(CLUSTER + "numRegisteredTaskManagers", "gauge", "processes", (), "TaskManagers of the cluster", "flink"),
+    Metric(CLUSTER + "taskSlotsTotal", "gauge", "slots", (), "slots of the cluster", "flink"),
+    Metric(CLUSTER + "taskSlotsAvailable", "gauge", "slots", (), "slots that no task has", "flink"),
     Metric("flink_taskmanager_Status_JVM_CPU_Load", "gauge", "1", (), "share of the CPUs a TaskManager uses", "flink"),
     _of_job("runningTime", "gauge", "ms", "since the job is RUNNING, 0 when it is not; also while it waits for slots"),
     _of_job("restartingTime", "gauge", "ms", "since the job is RESTARTING; 0 when it is not"),

@@ -19,6 +19,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.metrics.panel import Kind, Panel, Query, Row, Unit
 from ta_pipeline.metrics.panels import ROWS, SESSION_OPEN, STARTED_AGAIN
+from ta_pipeline.metrics.scrape import JOB
 
 FILE = REPOSITORY / "k8s" / "grafana" / "dashboard.json"
 UID = "torghut-ta"
@@ -188,7 +189,7 @@ def _namespace() -> dashboard.QueryVariable:
 
 
 def _deployment() -> dashboard.QueryVariable:
-    jobs = 'label_values(flink_jobmanager_job_uptime{namespace=~"$namespace"}, job_name)'
+    jobs = f'label_values({JOB}runningTime{{namespace=~"$namespace"}}, job_name)'
     # The table job goes with its job.
     return _chosen_by("deployment", jobs).regex("/^(?!.*_table$).*$/")
 

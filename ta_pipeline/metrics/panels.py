@@ -13,11 +13,10 @@ from __future__ import annotations
 from ta_pipeline.metrics.panel import Panel, Query, Row, State, Threshold
 from ta_pipeline.metrics.panels_of_job import COMMITS, JOB, RECORDS
 from ta_pipeline.metrics.panels_of_readers import READERS, WATCHERS
-from ta_pipeline.metrics.scope import FIRING, OF_JOB, SCOPE, limit
+from ta_pipeline.metrics.scope import FIRING, OF_JOB, SCOPE, WATERMARK_LAG, checkpoint_age, limit, runs
 
 SESSION_OPEN = f"max(ta_session_open{{{SCOPE}}}) == 1"
 STARTED_AGAIN = f"sum(increase(flink_jobmanager_job_numRestarts{{{OF_JOB}}}[1m])) > 0"
-_CHECKPOINT_AGE = f"time() - max(flink_jobmanager_job_lastCheckpointCompletedTimestamp{{{OF_JOB}}} > 0) / 1000"
 
 
 def _p99(path: str) -> Query:
@@ -35,41 +34,32 @@ NOW = Row(
         ),
         Panel(
             "Job", "state",
-            (Query(f"min(flink_jobmanager_job_allSubTasksRunningOrFinishedTime{{{OF_JOB}}} > bool 0)", "job"),),
+            (Query(runs(OF_JOB), "job"),),
             "Whether all tasks of the job run. Flink calls a job RUNNING while it waits for a TaskManager, too: here "
             "it is not.",
             kind="now", states=(State(0, "down", "critical"), State(1, "running", "good")),
         ),
         Panel(
             "Live p99, 1 min", "seconds",
-            (
-                _p99("live"),
-                limit("live_latency"),
-            ),
+            (_p99("live"), limit("live_latency")),
             "Event to live signal, as a reader saw it in the last minute: 99 of 100 were faster.",
             kind="now",
         ),
         Panel(
             "Final p99, 1 min", "seconds",
-            (
-                _p99("final"),
-                limit("final_latency"),
-            ),
+            (_p99("final"), limit("final_latency")),
             "Event to committed final signal, as a reader saw it in the last minute.",
             kind="now",
         ),
         Panel(
             "Watermark lag", "seconds",
-            (
-                Query(f"max(ta_watermark_lag_seconds{{{SCOPE}}})", "lag"),
-                limit("watermark_lag"),
-            ),
+            WATERMARK_LAG,
             "How far event time was behind at the job's newest heartbeat.",
             kind="now",
         ),
         Panel(
             "Checkpoint age", "seconds",
-            (Query(_CHECKPOINT_AGE, "age"), limit("checkpoint_age")),
+            (Query(checkpoint_age(OF_JOB), "age"), limit("checkpoint_age")),
             "Since the newest checkpoint completed. Nothing final is committed without one.",
             kind="now",
         ),

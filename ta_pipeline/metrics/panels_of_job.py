@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ta_pipeline.metrics.limits import BACKPRESSURE_BAD, RESTARTS
 from ta_pipeline.metrics.panel import Panel, Query, Row, State, Threshold
-from ta_pipeline.metrics.scope import OF_JOB, OF_TABLE_JOB, SCOPE, limit
+from ta_pipeline.metrics.scope import OF_JOB, OF_TABLE_JOB, SCOPE, checkpoint_age, limit, runs
+from ta_pipeline.metrics.scrape import CLUSTER, OPERATOR, TASK
+from ta_pipeline.metrics.scrape import JOB as OF_A_JOB
 
-_CLUSTER = "flink_jobmanager_"
-_JOB = "flink_jobmanager_job_"
-_TASK = "flink_taskmanager_job_task_"
-_OPERATOR = f"{_TASK}operator_"
 _SOURCE, _SINK = "Source:_(.+)_log_source", "(.+)_sink:_Writer"
 """Names of operators: of the sources, and of the sinks before ClickHouse."""
-_PENDING = f"{_OPERATOR}pendingRecords{{{OF_JOB}}}"
-_BREAKER = f"{_OPERATOR}breaker_state{{{OF_TABLE_JOB}}}"
+_PENDING = f"{OPERATOR}pendingRecords{{{OF_JOB}}}"
+_BREAKER = f"{OPERATOR}breaker_state{{{OF_TABLE_JOB}}}"
 
 
-def _age(of: str) -> str:
-    """Since the newest checkpoint of a job completed; a job that has none gives nothing."""
-    return f"time() - max({_JOB}lastCheckpointCompletedTimestamp{{{of}}} > 0) / 1000"
+def _both(expr: Callable[[str], str]) -> tuple[Query, Query]:
+    """Of the job and of the table job; `expr` takes the selector."""
+    return Query(expr(OF_JOB), "job"), Query(expr(OF_TABLE_JOB), "table job")
 
 
 def _rate(metric: str, of: str, by: str = "") -> str:
@@ -31,19 +31,14 @@ def _named(label: str, operators: str, expr: str) -> str:
     return f'label_replace({expr}, "{label}", "$1", "operator_name", "{operators}")'
 
 
-def _runs(of: str) -> str:
-    return f"min({_JOB}allSubTasksRunningOrFinishedTime{{{of}}} > bool 0)"
-
-
 JOB = Row(
     "The job",
     (
         Panel(
             "Jobs and TaskManagers", "state",
             (
-                Query(_runs(OF_JOB), "job"),
-                Query(_runs(OF_TABLE_JOB), "table job"),
-                Query(f"min({_CLUSTER}numRegisteredTaskManagers{{{SCOPE}}} > bool 0)", "TaskManager"),
+                *_both(runs),
+                Query(f"min({CLUSTER}numRegisteredTaskManagers{{{SCOPE}}} > bool 0)", "TaskManager"),
             ),
             "Whether all tasks of a job run, and whether its cluster has a TaskManager. A gap: no job of the name is "
             "known, or the JobManager is away.",
@@ -51,18 +46,14 @@ JOB = Row(
         ),
         Panel(
             "Restarts in 10 min", "count",
-            (
-                Query(f"sum(increase({_JOB}numRestarts{{{OF_JOB}}}[10m]))", "job"),
-                Query(f"sum(increase({_JOB}numRestarts{{{OF_TABLE_JOB}}}[10m]))", "table job"),
-            ),
+            _both(lambda of: f"sum(increase({OF_A_JOB}numRestarts{{{of}}}[10m]))"),
             "Each costs a recovery, and finals come late. `ta job status` has the last failure.",
             thresholds=(Threshold(RESTARTS + 1, "critical", "TaRestarts"),),
         ),
         Panel(
             "Checkpoint age", "seconds",
             (
-                Query(_age(OF_JOB), "job"),
-                Query(_age(OF_TABLE_JOB), "table job"),
+                *_both(checkpoint_age),
                 limit("checkpoint_age"),
             ),
             "Since the newest checkpoint completed: a saw as high as the interval. The table job completes none while "
@@ -71,38 +62,31 @@ JOB = Row(
         Panel(
             "Checkpoint duration", "seconds",
             (
-                Query(f"max({_JOB}lastCheckpointDuration{{{OF_JOB}}} >= 0) / 1000", "job"),
-                Query(f"max({_JOB}lastCheckpointDuration{{{OF_TABLE_JOB}}} >= 0) / 1000", "table job"),
+                *_both(lambda of: f"max({OF_A_JOB}lastCheckpointDuration{{{of}}} >= 0) / 1000"),
                 limit("checkpoint_duration"),
             ),
             "How long the newest checkpoint took. S3, backpressure, the size of the state.",
         ),
         Panel(
             "Checkpoints that failed, in 5 min", "count",
-            (
-                Query(f"sum(increase({_JOB}numberOfFailedCheckpoints{{{OF_JOB}}}[5m]))", "job"),
-                Query(f"sum(increase({_JOB}numberOfFailedCheckpoints{{{OF_TABLE_JOB}}}[5m]))", "table job"),
-            ),
+            _both(lambda of: f"sum(increase({OF_A_JOB}numberOfFailedCheckpoints{{{of}}}[5m]))"),
             "After TA_TOLERABLE_FAILED_CHECKPOINTS in a row the job restarts.",
         ),
         Panel(
             "Checkpoint size", "bytes",
-            (
-                Query(f"max({_JOB}lastCheckpointFullSize{{{OF_JOB}}} >= 0)", "job"),
-                Query(f"max({_JOB}lastCheckpointFullSize{{{OF_TABLE_JOB}}} >= 0)", "table job"),
-            ),
+            _both(lambda of: f"max({OF_A_JOB}lastCheckpointFullSize{{{of}}} >= 0)"),
             "State that a checkpoint holds: it grows with the symbols, and with TA_DEDUP_TTL_MS.",
         ),
         Panel(
             "Backpressure", "share",
-            (Query(f"max({_TASK}backPressuredTimeMsPerSecond{{{OF_JOB}}}) / 1000", "the task that waits most"),),
+            (Query(f"max({TASK}backPressuredTimeMsPerSecond{{{OF_JOB}}}) / 1000", "the task that waits most"),),
             "Share of its time that a task waits for the one behind it. High while the job catches up; high for long: "
             "more comes in than is done.",
             thresholds=(Threshold(BACKPRESSURE_BAD, "warning", "TaBackpressure"),),
         ),
         Panel(
             "Work", "share",
-            (Query(f"max({_TASK}busyTimeMsPerSecond{{{OF_JOB}}}) / 1000", "the busiest task"),),
+            (Query(f"max({TASK}busyTimeMsPerSecond{{{OF_JOB}}}) / 1000", "the busiest task"),),
             "Share of its time that a task works. Near 100 % the job can do no more, and backpressure follows.",
         ),
         Panel(
@@ -119,7 +103,7 @@ RECORDS = Row(
     (
         Panel(
             "In: records that were used", "per second",
-            (Query(_rate(f"{_OPERATOR}ta_accepted", OF_JOB, "topic"), "{{topic}}"),),
+            (Query(_rate(f"{OPERATOR}ta_accepted", OF_JOB, "topic"), "{{topic}}"),),
             "Records that came into the job from each input topic, those that came late or twice with them.",
         ),
         Panel(
@@ -129,16 +113,16 @@ RECORDS = Row(
         ),
         Panel(
             "Rejected, by reason", "per second",
-            (Query(_rate(f"{_OPERATOR}ta_rejected", OF_JOB, "reason"), "{{reason}}"),),
+            (Query(_rate(f"{OPERATOR}ta_rejected", OF_JOB, "reason"), "{{reason}}"),),
             "Input that cannot be used; each record is on the topic of rejects, with its reason.",
             when_none="nothing was rejected since the job's last start",
         ),
         Panel(
             "Late", "per second",
             (
-                Query(_rate(f"{_OPERATOR}ta_late", OF_JOB), "behind the watermark"),
-                Query(_rate(f"{_OPERATOR}ta_revisions", OF_JOB), "finals that were revised"),
-                Query(_rate(f"{_OPERATOR}ta_late_published", OF_JOB, "reason"), "published: {{reason}}"),
+                Query(_rate(f"{OPERATOR}ta_late", OF_JOB), "behind the watermark"),
+                Query(_rate(f"{OPERATOR}ta_revisions", OF_JOB), "finals that were revised"),
+                Query(_rate(f"{OPERATOR}ta_late_published", OF_JOB, "reason"), "published: {{reason}}"),
             ),
             "Trades and 1-minute bars behind the watermark. They revise their second up to TA_REVISION_HORIZON_MS; "
             "what can revise nothing is on the topic of late records.",
@@ -146,7 +130,7 @@ RECORDS = Row(
         Panel(
             "Symbols", "count",
             (
-                Query(f"max({_OPERATOR}ta_symbols{{{OF_JOB}}})", "known to the job"),
+                Query(f"max({OPERATOR}ta_symbols{{{OF_JOB}}})", "known to the job"),
                 Query(f"count(ta_symbol_staleness_seconds{{{SCOPE}}} < 60)", "with an event in the last minute"),
             ),
             "How many symbols the job knows, and how many of them move.",
@@ -165,7 +149,7 @@ COMMITS = Row(
     (
         Panel(
             "Commits that failed, in 5 min", "count",
-            (Query(f"sum(increase({_OPERATOR}failedCommittables{{{OF_JOB}}}[5m]))", "failed"),),
+            (Query(f"sum(increase({OPERATOR}failedCommittables{{{OF_JOB}}}[5m]))", "failed"),),
             "What a failed commit held is lost to committed readers until `ta recover --gap` gives it out: more than 0 "
             "is an incident.",
             thresholds=(Threshold(1, "critical", "TaSinkTransactionsFailed"),),
@@ -195,7 +179,7 @@ COMMITS = Row(
             "Records that are not in ClickHouse", "count",
             (
                 Query(f"max by (topic) (ta_table_backlog_records{{{SCOPE}}})", "{{topic}}"),
-                Query(f"sum({_OPERATOR}breaker_waitingRows{{{OF_TABLE_JOB}}})", "rows in the sinks"),
+                Query(f"sum({OPERATOR}breaker_waitingRows{{{OF_TABLE_JOB}}})", "rows in the sinks"),
             ),
             "What the table job has not committed: it grows while a breaker is open, and is read when it closes.",
         ),
@@ -206,7 +190,7 @@ COMMITS = Row(
                     _named(
                         "table",
                         _SINK,
-                        f"sum by (operator_name) (increase({_OPERATOR}breaker_failedInserts{{{OF_TABLE_JOB}}}[5m]))",
+                        f"sum by (operator_name) (increase({OPERATOR}breaker_failedInserts{{{OF_TABLE_JOB}}}[5m]))",
                     ),
                     "{{table}}",
                 ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ta_pipeline.metrics.limits import DAGSTER_SILENT_MS
 from ta_pipeline.metrics.panel import Panel, Query, Row, State, Threshold
-from ta_pipeline.metrics.scope import FIRING, SCOPE, limit
+from ta_pipeline.metrics.scope import FIRING, SCOPE, WATERMARK_LAG, limit
 
 
 def _quantile(quantile: float, path: str) -> str:
@@ -39,10 +39,7 @@ READERS = Row(
         ),
         Panel(
             "Watermark lag", "seconds",
-            (
-                Query(f"max(ta_watermark_lag_seconds{{{SCOPE}}})", "lag"),
-                limit("watermark_lag"),
-            ),
+            WATERMARK_LAG,
             "How far the job's event time was behind at each heartbeat: TA_MAX_OUT_OF_ORDERNESS_MS when all is well. "
             "A line that rises as fast as time passes: one input, or the clock, is away.",
         ),

@@ -15,7 +15,11 @@ from typing import Any
 from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.local.settings import LocalSettings
 
-OPERATOR = "flink_taskmanager_job_task_operator_"
+CLUSTER = "flink_jobmanager_"
+JOB = f"{CLUSTER}job_"
+TASK = "flink_taskmanager_job_task_"
+OPERATOR = f"{TASK}operator_"
+"""How the names begin of what Flink tells of a cluster, a job, a task and an operator."""
 COMPONENT = "app_kubernetes_io_component"
 """The pods' label `app.kubernetes.io/component` as Prometheus has it: job, table, probe."""
 LATE_REASONS = ("beyond_horizon", "newer_quote_known", "no_such_trade", "older_minute")

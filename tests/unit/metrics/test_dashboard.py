@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import combinations
 from typing import Any
 
@@ -11,6 +12,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from ta_pipeline.kubernetes.kustomize import build
 from ta_pipeline.local.settings import REPOSITORY
+from ta_pipeline.metrics.catalog import METRICS, metric
 from ta_pipeline.metrics.dashboard import FILE, text
 from ta_pipeline.metrics.panels import ROWS
 
@@ -20,6 +22,12 @@ PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
 def test_the_file_is_what_the_code_gives() -> None:
     assert FILE.read_text(encoding="utf-8") == text(), "write it anew: python -m ta_pipeline.metrics.dashboard"
+
+
+def test_every_metric_that_is_named_anywhere_in_it_is_in_the_catalog() -> None:
+    named = set(re.findall(r"\b(?:ta|flink)_\w+", FILE.read_text(encoding="utf-8")))
+    assert len(named) > 30
+    assert {metric(name).name for name in named - {"torghut_ta"}} <= {one.name for one in METRICS}
 
 
 def test_the_library_of_grafana_reads_it_back() -> None:
