@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.metrics.alerts import alerts
-from ta_pipeline.metrics.catalog import METRICS, Metric
+from ta_pipeline.metrics.catalog import METRICS, Source
 from ta_pipeline.metrics.scrape import OPERATOR
 from ta_pipeline.metrics.selectors import Scope
+from ta_pipeline.reference.markdown import code, table
 
 PAGE = REPOSITORY / "docs" / "metrics.md"
 SHORT = "..."
@@ -21,35 +20,35 @@ def with_tables(text: str) -> str:
     Args:
         text: the page; each table stands between `<!-- NAME -->` and `<!-- end of NAME -->`.
     """
-    for name, lines in tables().items():
+    for name, rows in tables().items():
         before, _, rest = text.partition(f"<!-- {name} -->\n")
         _, _, after = rest.partition(f"<!-- end of {name} -->\n")
-        text = "".join([before, f"<!-- {name} -->\n\n", *lines, f"\n<!-- end of {name} -->\n", after])
+        text = "".join([before, f"<!-- {name} -->\n\n{rows}\n\n<!-- end of {name} -->\n", after])
     return text
 
 
-def tables() -> dict[str, list[str]]:
-    """The lines of each, by its name."""
-    probe = [metric for metric in METRICS if metric.source == "probe"]
-    flink = [metric for metric in METRICS if metric.source == "flink"]
-    return {"metrics of the probe": _metrics(probe), "metrics of Flink": _metrics(flink), "alerts": _alerts()}
+def tables() -> dict[str, str]:
+    """Each table by its name."""
+    rules = [(code(one.name), one.severity, one.lasts, one.summary) for one in alerts(Scope())]
+    return {
+        "metrics of the probe": _metrics("probe"),
+        "metrics of Flink": _metrics("flink"),
+        "alerts": table(("alert", "severity", "for", "in a sentence"), rules),
+    }
 
 
-def _metrics(metrics: Sequence[Metric]) -> list[str]:
-    head = ["| name | kind | unit | labels | meaning | there when |\n", "| --- | --- | --- | --- | --- | --- |\n"]
-    return head + [
-        f"| `{metric.name.replace(OPERATOR, SHORT)}` | {metric.kind} | {metric.unit} | "
-        f"{', '.join(f'`{label}`' for label in metric.labels) or '-'} | {metric.meaning} | "
-        f"{metric.needs or 'always'} |\n"
-        for metric in metrics
-    ]
-
-
-def _alerts() -> list[str]:
-    head = ["| alert | severity | for | in a sentence |\n", "| --- | --- | --- | --- |\n"]
-    return head + [
-        f"| `{alert.name}` | {alert.severity} | {alert.lasts} | {alert.summary} |\n" for alert in alerts(Scope())
-    ]
+def _metrics(source: Source) -> str:
+    return table(
+        ("name", "kind", "unit", "labels", "meaning", "there when"),
+        (
+            (
+                code(one.name.replace(OPERATOR, SHORT)), one.kind, one.unit, ", ".join(map(code, one.labels)) or "-",
+                one.meaning, one.needs or "always",
+            )
+            for one in METRICS
+            if one.source == source
+        ),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
