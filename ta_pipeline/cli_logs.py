@@ -66,7 +66,7 @@ def logs(
         found = itertools.chain(found, follow(_growing(directory, names, files), query, seconds_between_looks))
     try:
         for line in found:
-            _show(line, as_json=as_json_, with_component=len(names) > 1)
+            _show(line, is_json=as_json_, with_component=len(names) > 1)
     finally:
         for file in files:
             file.close()
@@ -95,12 +95,9 @@ def _growing(directory: Path, names: tuple[str, ...], files: list[LogFile]) -> C
     return look
 
 
-def _show(line: Line, *, as_json: bool, with_component: bool) -> None:
-    text = _json(line) if as_json else as_text(line, with_component=with_component)
-    if console.is_terminal and not as_json:
+def _show(line: Line, *, is_json: bool, with_component: bool) -> None:
+    text = as_json(line) if is_json else as_text(line, with_component=with_component)
+    if console.is_terminal and not is_json:
         console.print(text, style=style_of(line), markup=False, highlight=False, soft_wrap=True)
     else:
         typer.echo(text)
-
-
-_json = as_json
