@@ -12,8 +12,8 @@ from ta_pipeline.errors import TaError
 from ta_pipeline.local.ports import require_free
 from ta_pipeline.local.prometheus import prometheus_command, prometheus_url
 from ta_pipeline.local.settings import load_local_settings
-from ta_pipeline.processes import kill_group
-from ta_pipeline.terminal import fail
+from ta_pipeline.processes import end_group
+from ta_pipeline.terminal import end_as_by_ctrl_c, fail
 
 console = Console()
 STOP_SECONDS = 20
@@ -34,25 +34,13 @@ def prometheus() -> None:
         fail(error)
     console.print(f"Prometheus: {prometheus_url(local)}  (data: {local.dir / 'prometheus'})", soft_wrap=True)
     console.print("the same as a picture: ta report; Ctrl-C ends it", highlight=False)
-    signal.signal(signal.SIGTERM, _interrupted)
+    end_as_by_ctrl_c()
     # A group of its own: Ctrl-C is for this process, which then ends it in its own way.
     with subprocess.Popen(command, start_new_session=True) as process:
         try:
             process.wait()
         except KeyboardInterrupt:
-            _end(process)
+            # It writes what it has in memory.
+            end_group(process, (signal.SIGTERM,), STOP_SECONDS)
     if process.returncode > 0:
         raise typer.Exit(process.returncode)
-
-
-def _interrupted(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Let it write what it has in memory, and end it."""
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        kill_group(process)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -24,8 +23,8 @@ from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_set
 from ta_pipeline.logs.lines import parse
 from ta_pipeline.logs.output import format_in_force
 from ta_pipeline.logs.view import as_text, style_of
-from ta_pipeline.processes import kill_group
-from ta_pipeline.terminal import fail
+from ta_pipeline.processes import end_group
+from ta_pipeline.terminal import end_as_by_ctrl_c, fail
 
 console = Console()
 STOP_SECONDS = 20
@@ -52,7 +51,7 @@ def ui(
         console.print(
             f"Dagster: http://{LOOPBACK}:{local.ui_port}  (runs and events: {home}; `ta logs dagster`)", soft_wrap=True
         )
-    signal.signal(signal.SIGTERM, _interrupted)
+    end_as_by_ctrl_c()
     with subprocess.Popen(
         command, cwd=REPOSITORY, env=json_lines(dagster_environment(home)), start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -63,7 +62,8 @@ def ui(
         try:
             process.wait()
         except KeyboardInterrupt:
-            _end(process)
+            # Webserver, daemon, code servers.
+            end_group(process, (signal.SIGINT, signal.SIGTERM), STOP_SECONDS)
         keeper.join(STOP_SECONDS)
     raise typer.Exit(process.returncode if process.returncode > 0 else 0)
 
@@ -83,21 +83,6 @@ def _showing() -> Callable[[bytes], None]:
         console.print(text, style=style_of(line), markup=False, highlight=False, soft_wrap=True)
 
     return show
-
-
-def _interrupted(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End Dagster with all it has started: webserver, daemon, code servers."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
-            break
-    kill_group(process)
 
 
 def dagster_home(local: LocalSettings) -> Path:

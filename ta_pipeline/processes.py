@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -33,6 +34,23 @@ class ProcessId:
             return is_it and process.status() != psutil.STATUS_ZOMBIE
         except psutil.Error:
             return False
+
+
+def end_group(process: subprocess.Popen[bytes], signals: Iterable[signal.Signals], seconds: float) -> None:
+    """End a process that leads a group, with all it has started, in its own way where it can.
+
+    Args:
+        process: the group's leader.
+        signals: sent to the group one after the other, until the leader has ended.
+        seconds: how long each has to work; then the group is killed.
+    """
+    for number in signals:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+            break
+    kill_group(process)
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -32,6 +33,15 @@ def log_as_asked() -> None:
     if is_logging():
         log_to("cli", STDERR, logging.WARNING)
         logging.getLogger("ta").setLevel(logging.INFO)
+
+
+def end_as_by_ctrl_c() -> None:
+    """From now on SIGTERM does what Ctrl-C does: a command that has started others ends them first."""
+    signal.signal(signal.SIGTERM, _interrupted)
+
+
+def _interrupted(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def fail(error: TaError, status: int = 1) -> NoReturn:
