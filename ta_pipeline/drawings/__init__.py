@@ -1,1 +1,1 @@
-"""The drawings in docs/concepts.md. `python -m ta_pipeline.drawings` draws them anew."""
+"""The drawings in docs/concepts.md and docs/consumers.md. `python -m ta_pipeline.drawings` draws them anew."""

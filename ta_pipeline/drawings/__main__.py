@@ -1,4 +1,4 @@
-"""`python -m ta_pipeline.drawings`: draw what docs/concepts.md shows."""
+"""`python -m ta_pipeline.drawings`: draw what docs/concepts.md and docs/consumers.md show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours and sheets that the drawings share: greys, and one colour for what a reader sees."""
+"""Colours and sheets that the drawings share: greys, a colour for what a reader sees, and one for what is late."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ GREY = "#7a7a7a"
 LIGHT = "#d4d4d4"
 SEEN = "#1565c0"
 """What is on a topic, for whoever reads it."""
+LATE = "#c0392b"
+"""What comes when its second is over."""
 
 
 def sheet(width: float, height: float) -> tuple[Figure, Axes]:
