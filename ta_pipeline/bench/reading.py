@@ -15,17 +15,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 
 import psutil
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from ta_pipeline.bench.aims import reading_aims
 from ta_pipeline.bench.output_market import PER_SECOND, OutputMarket, send
 from ta_pipeline.bench.read_costs import FORMATS, RATE, Reading
 from ta_pipeline.bench.results import Spread
+from ta_pipeline.bench.topics import PREFIX, delete_topics, renamed
 from ta_pipeline.errors import KafkaSetupError, TaError
-from ta_pipeline.kafka_admin import TIMEOUT_SECONDS, ensure_topics
-from ta_pipeline.kafka_config import client_config
+from ta_pipeline.kafka_admin import ensure_topics
 from ta_pipeline.latency import LatencyRecorder
 from ta_pipeline.local.stack import local_settings
 from ta_pipeline.reader import Bar, Signal, SignalReader
@@ -143,8 +141,7 @@ def _generate(settings: Settings, market: OutputMarket) -> None:
 @contextmanager
 def _own_topics(base: Settings, form: str) -> Iterator[Settings]:
     """Topics, and with Avro their schemas, that are gone afterwards."""
-    token = f"bench-reading-{time.time_ns()}"
-    names = {name: f"{token}.{value}" for name, value in base.model_dump().items() if name.endswith("_topic") and value}
+    names = renamed(base, f"{PREFIX}-reading-{time.time_ns()}")
     settings = load_settings(**{**base.model_dump(), **names, "output_format": form, "input_format": "json"})
     ensure_topics(settings)
     if form != "json":
@@ -152,21 +149,17 @@ def _own_topics(base: Settings, form: str) -> Iterator[Settings]:
     try:
         yield settings
     finally:
-        _delete(settings, list(names.values()))
+        delete_topics(settings)
+        if form != "json":
+            _delete_subjects(settings, names.values())
 
 
-def _delete(settings: Settings, topics: Sequence[str]) -> None:
+def _delete_subjects(settings: Settings, topics: Iterable[str]) -> None:
     """What cannot be deleted stays."""
-    admin = AdminClient(client_config(settings, log_level=0))
-    with suppress(KafkaException):
-        for future in admin.delete_topics(list(topics), operation_timeout=TIMEOUT_SECONDS).values():
-            with suppress(KafkaException, TimeoutError):
-                future.result(timeout=2 * TIMEOUT_SECONDS)
-    if settings.output_format != "json":
-        with closing(registry_client(settings)) as registry:
-            for topic in topics:
-                with suppress(SchemaRegistryError):
-                    registry.delete_subject(f"{topic}-value")
+    with closing(registry_client(settings)) as registry:
+        for topic in topics:
+            with suppress(SchemaRegistryError):
+                registry.delete_subject(f"{topic}-value")
 
 
 def main() -> int:

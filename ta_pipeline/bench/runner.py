@@ -7,15 +7,12 @@ All of it fills `Bench.results`, so that an error leaves what was measured befor
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from ta_pipeline.bench.drain import drain
 from ta_pipeline.bench.reading import SECONDS, measured
@@ -24,16 +21,15 @@ from ta_pipeline.bench.results import Results
 from ta_pipeline.bench.samples import Drain
 from ta_pipeline.bench.shapes import SHIPPED, VARIANTS, Report, Shape, Steady, write_backlog
 from ta_pipeline.bench.steady import measure
+from ta_pipeline.bench.topics import PREFIX, delete_topics, renamed
 from ta_pipeline.compute import compute
 from ta_pipeline.errors import FlinkError, StackError
-from ta_pipeline.kafka_admin import TIMEOUT_SECONDS, ensure_topics
-from ta_pipeline.kafka_config import client_config
+from ta_pipeline.kafka_admin import ensure_topics
 from ta_pipeline.local.runtime import LocalRuntime
 from ta_pipeline.local.settings import variables
 from ta_pipeline.local.stack import Stack
 from ta_pipeline.settings import Settings, load_settings
 
-PREFIX = "bench"
 COMPUTE_REPEATS = 3
 _NOT_COUNTED = 0
 
@@ -96,7 +92,7 @@ class Bench:
                 )  # fmt: skip
             finally:
                 runtime.cancel()
-                _delete_topics(settings)
+                delete_topics(settings)
         self.results.runs.append(run)
         live, final = run.seen.live.latency.p99_ms or 0.0, run.seen.final.latency.p99_ms or 0.0
         self._done(
@@ -153,18 +149,14 @@ class Bench:
                 self._done(f"{what}: {found.events_per_second:,.0f} events/s, {found.cpu_us_per_event:.1f} µs CPU")
         finally:
             for settings in chosen.values():
-                _delete_topics(settings)
+                delete_topics(settings)
 
     def _settings(self, name: str, overrides: dict[str, str], *, own_clock: bool = False) -> Settings:
         """Settings with topics of their own, which are made; the clock's is the stack's unless `own_clock`."""
         token = f"{PREFIX}-{name}-{time.time_ns()}"
-        renamed = {
-            field: f"{token}.{value}"
-            for field, value in self._base.model_dump().items()
-            if field.endswith("_topic") and value and (own_clock or field != "clock_topic")
-        }
+        topics = renamed(self._base, token, shared=() if own_clock else ("clock_topic",))
         own = {"group_id": token, "transactional_id_prefix": token, "k8s_deployment": f"{PREFIX}-{name}"}
-        settings = load_settings(**{**self._base.model_dump(), **renamed, **own, **overrides})
+        settings = load_settings(**{**self._base.model_dump(), **topics, **own, **overrides})
         ensure_topics(settings)
         return settings
 
@@ -185,15 +177,3 @@ class Bench:
             raise StackError("the TaskManager does not run; `ta logs taskmanager` says why")
         process = psutil.Process(pid)
         return max([process, *process.children(recursive=True)], key=lambda one: int(one.memory_info().rss))
-
-
-def _delete_topics(settings: Settings) -> None:
-    """Delete the topics that were made for a measurement; what cannot be deleted stays."""
-    own: Iterable[str] = (value for field, value in settings.model_dump().items() if field.endswith("_topic"))
-    names = [name for name in own if name.startswith(f"{PREFIX}-")]
-    # A name of its own: the client has to outlive its futures.
-    admin = AdminClient(client_config(settings, log_level=0))
-    with contextlib.suppress(KafkaException):
-        for future in admin.delete_topics(names, operation_timeout=TIMEOUT_SECONDS).values():
-            with contextlib.suppress(KafkaException, TimeoutError):
-                future.result(timeout=2 * TIMEOUT_SECONDS)
