@@ -104,7 +104,7 @@ def client_of(settings: Settings, timeout_seconds: int | None = None) -> Client:
             autogenerate_session_id=False,
         )
     except DriverError as error:
-        raise _kind_of(error)(
+        raise kind_of(error)(
             f"ClickHouse at {settings.clickhouse_url} (TA_CLICKHOUSE_URL), user {settings.clickhouse_username!r}: "
             f"{_first_line(settings, error)}{_advice(error)}"
         ) from None
@@ -268,10 +268,10 @@ def _asking(settings: Settings, what: str) -> Iterator[None]:
     try:
         yield
     except DriverError as error:
-        raise _kind_of(error)(f"{what} failed at {settings.clickhouse_url}: {_first_line(settings, error)}") from None
+        raise kind_of(error)(f"{what} failed at {settings.clickhouse_url}: {_first_line(settings, error)}") from None
 
 
-def _kind_of(error: DriverError) -> type[ClickHouseError]:
+def kind_of(error: DriverError) -> type[ClickHouseError]:
     """A refusal, or no answer: what the driver could not send, or did not hear in time."""
     return ClickHouseNoAnswerError if isinstance(error, OperationalError) else ClickHouseError
 

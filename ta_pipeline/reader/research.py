@@ -19,10 +19,9 @@ from urllib.parse import quote
 import pandas as pd
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError as DriverError
-from clickhouse_connect.driver.exceptions import OperationalError
 
-from ta_pipeline.clickhouse import DATABASE, client_of
-from ta_pipeline.errors import ClickHouseError, ClickHouseNoAnswerError, SettingsError
+from ta_pipeline.clickhouse import DATABASE, client_of, kind_of
+from ta_pipeline.errors import SettingsError
 from ta_pipeline.settings import Settings
 from ta_pipeline.signals.outputs import MINUTE, SECOND
 
@@ -206,6 +205,5 @@ def _asking() -> Iterator[None]:
     try:
         yield
     except DriverError as error:
-        kind = ClickHouseNoAnswerError if isinstance(error, OperationalError) else ClickHouseError
         lines = str(error).strip().splitlines()
-        raise kind(f"ClickHouse: {lines[0] if lines else type(error).__name__}") from None
+        raise kind_of(error)(f"ClickHouse: {lines[0] if lines else type(error).__name__}") from None
