@@ -7,44 +7,36 @@ leans on: what names it, and when it is about. Groups of a signal may be null.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Self
 
 import fastavro
+import msgspec
 import orjson
 from confluent_kafka.schema_registry.error import SchemaRegistryError
+from msgspec import Struct
 
 from ta_pipeline.errors import BadRecordError
 from ta_pipeline.schema_registry import asking, registry_client
 from ta_pipeline.settings import Settings
-from ta_pipeline.signals.outputs import MINUTE, SECOND
+from ta_pipeline.shapes import TaBar, TaSignal, TaStatus, Windowed, WithReason
+from ta_pipeline.signals.outputs import MINUTE
 
 Channel = Literal["bars", "signals", "live", "late", "rejects", "status"]
 Record = dict[str, Any]
 
-_ENVELOPE: Mapping[str, type] = {
-    "symbol": str, "event_ts": str, "last_event_ts": str, "seq": int, "revision": int, "is_final": bool,
-}  # fmt: skip
-_REQUIRED: Mapping[Channel, Mapping[str, type]] = {
-    "bars": _ENVELOPE,
-    "signals": _ENVELOPE,
-    "live": _ENVELOPE,
-    "late": {"reason": str},
-    "rejects": {"reason": str},
-    "status": {"status": str},
+_SHAPES: Mapping[Channel, type[Struct]] = {
+    "bars": TaBar,
+    "signals": TaSignal,
+    "live": TaSignal,
+    "late": WithReason,
+    "rejects": WithReason,
+    "status": TaStatus,
 }
-_NUMBER = (int, float)
-_SIGNAL: Mapping[str, type | tuple[type, ...]] = {
-    "c": _NUMBER, "bars": int, "rsi14": _NUMBER, "ema": dict, "macd": dict, "boll": dict, "vwap": dict,
-    "imbalance": dict, "vol_realized": dict,
-}  # fmt: skip
-_OPTIONAL: Mapping[Channel, Mapping[str, type | tuple[type, ...]]] = {
-    "bars": {**dict.fromkeys(("o", "h", "l", "c", "v", "vwap"), _NUMBER), "count": int},
-    "signals": _SIGNAL,
-    "live": _SIGNAL,
-}
-_SIZES = (SECOND, MINUTE)
+_MISSING = re.compile(r"missing required field `(?P<name>\w+)`")
+_PLACE = re.compile(r" - at `\$\.(?P<path>[\w.]+)`$")
 _UNKNOWN_SCHEMA = {404, 40403}
 _MAGIC, _FRAME = 0, 5
 """Confluent's framing: a zero byte and the schema's id, 4 bytes, big-endian."""
@@ -115,7 +107,12 @@ class OutputDecoder:
         return found
 
     def decode(self, topic: str, value: bytes | None) -> tuple[Channel, Record]:
-        """The record, and what it is.
+        """The record, and what it is; as `read`."""
+        channel, record, _ = self.read(topic, value)
+        return channel, record
+
+    def read(self, topic: str, value: bytes | None) -> tuple[Channel, Record, Struct]:
+        """What the record is, the record as it was written, and the same in its shape (`ta_pipeline.shapes`).
 
         Raises:
             BadRecordError: `unknown_topic`, `empty`, `not_json`, `not_avro`, `unknown_schema`, `not_an_object`,
@@ -128,13 +125,10 @@ class OutputDecoder:
         record = self._value(topic, value)
         if not isinstance(record, dict):
             raise BadRecordError("not_an_object", f"a record of {topic} is {type(record).__name__}, not an object")
-        _require(topic, record, _REQUIRED[channel])
-        for name, kind in _OPTIONAL.get(channel, {}).items():
-            if record.get(name) is not None and not isinstance(record[name], kind):
-                raise BadRecordError("wrong_type", f"{topic}: {name} is {record[name]!r}")
-        if channel in {"bars", "signals", "live"} and _size(record) not in _SIZES:
-            raise BadRecordError("wrong_type", f"{topic}: window.size is {_size(record)!r}; known are {_SIZES}")
-        return channel, record
+        try:
+            return channel, record, msgspec.convert(record, _SHAPES[channel])
+        except msgspec.ValidationError as error:
+            raise _misshapen(topic, record, str(error)) from None
 
 
 def head_of(record: Record) -> Head:
@@ -151,6 +145,19 @@ def head_of(record: Record) -> Head:
         record["is_final"],
         epoch_ms(record["event_ts"]),
         epoch_ms(record["last_event_ts"]),
+    )
+
+
+def head_in(shape: Windowed) -> Head:
+    """As `head_of`, of what was read into its shape."""
+    return Head(
+        shape.symbol,
+        shape.window.size,
+        shape.seq,
+        shape.revision,
+        shape.is_final,
+        epoch_ms(shape.event_ts),
+        epoch_ms(shape.last_event_ts),
     )
 
 
@@ -218,16 +225,14 @@ class _AvroValues:
             raise BadRecordError("unknown_schema", f"{topic}: id {schema_id} is not Avro: {error}") from None
 
 
-def _size(record: Record) -> object:
-    window = record.get("window")
-    return window.get("size") if isinstance(window, dict) else None
-
-
-def _require(topic: str, record: Record, fields: Mapping[str, type]) -> None:
-    for name, kind in fields.items():
-        value = record.get(name)
-        if value is None:
-            raise BadRecordError("missing_field", f"{topic}: {name}")
-        # bool is an int to isinstance, and a flag in place of a number is an error here.
-        if type(value) is not kind:
-            raise BadRecordError("wrong_type", f"{topic}: {name} is {value!r}, not {kind.__name__}")
+def _misshapen(topic: str, record: Record, said: str) -> BadRecordError:
+    """The error for what msgspec says of a record, with the value that it leaves out."""
+    place = _PLACE.search(said)
+    path = place["path"].split(".") if place else []
+    if missing := _MISSING.search(said):
+        return BadRecordError("missing_field", f"{topic}: {'.'.join([*path, missing['name']])}")
+    value: Any = record
+    for name in path:
+        value = value[name]
+    detail = f"{topic}: {'.'.join(path)} is {value!r}: {said.removesuffix(place[0] if place else '')}"
+    return BadRecordError("missing_field" if value is None else "wrong_type", detail)

@@ -5,6 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
+from ta_pipeline.decode import head_in
+from ta_pipeline.reader import Bar, Signal
+from ta_pipeline.reader.records import Standing, handed_out
+from ta_pipeline.shapes import TaBar, TaSignal
+
 START_MS = 1_767_364_200_000
 
 
@@ -86,3 +93,9 @@ def bar(
         "channel": "bars_1s",
         "o": o, "h": h, "l": low, "c": c, "v": volume, "vwap": c, "count": 4,
     }  # fmt: skip
+
+
+def handed(record: dict[str, Any], standing: Standing = "newest") -> Signal | Bar:
+    """A bar or a signal as `SignalReader` hands it out."""
+    shape: TaSignal | TaBar = msgspec.convert(record, TaSignal if "bars" in record else TaBar)
+    return handed_out(shape, record, head_in(shape), standing)

@@ -18,16 +18,17 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
-from ta_pipeline.decode import OutputDecoder, head_of
+from ta_pipeline.decode import OutputDecoder, head_in
 from ta_pipeline.errors import BadRecordError, SchemaError, SettingsError
 from ta_pipeline.probe import MARGIN_MS
 from ta_pipeline.reader.events import Assigned, BrokenRecord, Disconnected, Item, Reconnected, Revoked
 from ta_pipeline.reader.merge import Limits, Merge
 from ta_pipeline.reader.positions import Start, checked_start
-from ta_pipeline.reader.records import bar_of, signal_of
+from ta_pipeline.reader.records import handed_out
 from ta_pipeline.reader.source import EVERYTHING, Arrival, Plan, Source
 from ta_pipeline.sessions import SessionKind
 from ta_pipeline.settings import Settings
+from ta_pipeline.shapes import TaBar, TaSignal
 
 POLL_SECONDS = 1.0
 _JUDGE_SECONDS = 0.1
@@ -239,20 +240,21 @@ class SignalReader:
         if merge is None:
             return
         try:
-            channel, record = self._decoder.decode(arrival.topic, arrival.value)
-            if self._symbols and record["symbol"] not in self._symbols:
+            channel, record, shape = self._decoder.read(arrival.topic, arrival.value)
+            assert isinstance(shape, TaSignal | TaBar)  # noqa: S101 - a reader has no other topics
+            if self._symbols and shape.symbol not in self._symbols:
                 return
-            head = head_of(record)
-            taken = merge.take(channel, head, record.get("bars"), now_ms, is_told=arrival.is_told)
+            head, bars = head_in(shape), None if isinstance(shape, TaBar) else shape.bars
+            taken = merge.take(channel, head, bars, now_ms, is_told=arrival.is_told)
         except BadRecordError as error:
             if arrival.is_told:
                 place = (arrival.topic, arrival.partition, arrival.offset)
                 self._ready.append(_Ready(BrokenRecord(*place, error.reason, str(error)), share, arrival))
             return
-        self._ready.extend(_Ready(event, share, None) for event in taken.events)
-        if taken.standing is not None and arrival.is_told:
-            item = (bar_of if channel == "bars" else signal_of)(record, head, taken.standing)
-            self._ready.append(_Ready(item, share, arrival))
+        for event in taken.events:
+            self._ready.append(_Ready(event, share, None))
+        if (standing := taken.standing) is not None and arrival.is_told:
+            self._ready.append(_Ready(handed_out(shape, record, head, standing), share, arrival))
 
     def _tell(self, event: Item) -> None:
         self._ready.append(_Ready(event, None, None))

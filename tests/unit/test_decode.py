@@ -82,24 +82,36 @@ def test_bytes_that_are_no_json_object_are_bad(value: bytes, reason: str) -> Non
 def test_a_signal_that_lacks_what_names_it_is_bad(name: str) -> None:
     with pytest.raises(BadRecordError, match=f"missing_field: .*{name}"):
         decode(without(signal(), name))
-    with pytest.raises(BadRecordError, match="missing_field"):
+    with pytest.raises(BadRecordError, match=f"missing_field: .*{name} is None"):
         decode({**signal(), name: None})
+
+
+def test_a_signal_without_the_size_of_its_window_is_bad() -> None:
+    for window in (None, {}, {"size": None}):
+        with pytest.raises(BadRecordError, match=r"missing_field: .*window"):
+            decode({**signal(), "window": window})
+    with pytest.raises(BadRecordError, match=r"wrong_type: .*window\.size is 'PT5S'"):
+        decode({**signal(), "window": {"size": "PT5S"}})
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("symbol", 7), ("seq", "7"), ("seq", True), ("seq", 1.5), ("is_final", 1), ("event_ts", 5), ("window", None),
-     ("window", {"size": "PT5S"}), ("window", {})],
-)  # fmt: skip
+    [("symbol", 7), ("seq", "7"), ("seq", True), ("seq", 1.5), ("is_final", 1), ("event_ts", 5), ("window", 7)],
+)
 def test_a_signal_with_a_field_of_another_type_is_bad(name: str, value: Any) -> None:
-    with pytest.raises(BadRecordError, match="wrong_type"):
+    with pytest.raises(BadRecordError, match=f"wrong_type: .*{name} is {value!r}: Expected"):
         decode({**signal(), name: value})
 
 
-@pytest.mark.parametrize(("name", "value"), [("ema", 170.1), ("c", "170.1"), ("bars", 1.5), ("rsi14", {})])
+@pytest.mark.parametrize(("name", "value"), [("ema", 170.1), ("c", "170.1"), ("c", True), ("bars", 1.5), ("rsi14", {})])
 def test_a_signal_with_a_value_of_another_type_is_bad(name: str, value: Any) -> None:
     with pytest.raises(BadRecordError, match=f"wrong_type: .*{name}"):
         decode({**signal(), name: value})
+
+
+def test_a_value_of_another_type_within_a_group_is_bad_and_named() -> None:
+    with pytest.raises(BadRecordError, match=r"wrong_type: ta.signals.v1: boll.upper is '171': Expected `float"):
+        decode({**signal(), "boll": {"mid": 170.0, "upper": "171", "lower": 169.0}})
 
 
 def test_a_late_record_without_a_reason_is_bad() -> None:

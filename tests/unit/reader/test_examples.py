@@ -6,20 +6,20 @@ from datetime import datetime
 
 import pytest
 
-from ta_pipeline.decode import head_of
 from ta_pipeline.reader import Disconnected, Heard, Item, Reconnected, Signal, Stale, WarmedUp, WarmingUp
 from ta_pipeline.reader.examples.follow_signals import line_of, start_of
 from ta_pipeline.reader.examples.moving_position import MovingPosition
-from ta_pipeline.reader.records import Standing, bar_of, signal_of
+from ta_pipeline.reader.records import Standing
 from ta_pipeline.sessions import NEW_YORK
-from tests.output_records import START_MS, bar, signal
+from tests.output_records import START_MS, bar, handed, signal
 
 UP, DOWN = {"macd": 0.2, "signal": 0.1, "hist": 0.1}, {"macd": 0.1, "signal": 0.2, "hist": -0.1}
 
 
 def said(macd: dict[str, float], *, final: bool = True, standing: Standing = "newest") -> Signal:
-    record = signal("NVDA", START_MS, 170.1, final=final, macd=macd)
-    return signal_of(record, head_of(record), standing)
+    found = handed(signal("NVDA", START_MS, 170.1, final=final, macd=macd), standing)
+    assert isinstance(found, Signal)
+    return found
 
 
 def orders(*items: Item) -> list[str]:
@@ -56,9 +56,8 @@ def test_a_symbol_that_is_heard_again_may_still_be_warming_up() -> None:
 
 
 def test_each_item_is_a_line() -> None:
-    record = bar("NVDA", START_MS)
     assert line_of(said(UP)) == "14:30:00 NVDA   final 0   newest   close 170.1 rsi 55.1"
-    assert line_of(bar_of(record, head_of(record), "newest")) == "14:30:00 NVDA   bar 0     newest   170.1 x 1200"
+    assert line_of(handed(bar("NVDA", START_MS))) == "14:30:00 NVDA   bar 0     newest   170.1 x 1200.0"
     assert line_of(Stale("NVDA", 31_000)) == "!        Stale(symbol='NVDA', silent_ms=31000)"
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
-from ta_pipeline.decode import head_of
 from ta_pipeline.reader import records
-from ta_pipeline.reader.records import BAR_FIELDS, SIGNAL_FIELDS, bar_of, ingest_ms, signal_of
-from tests.output_records import START_MS, bar, signal
+from ta_pipeline.reader.records import BAR_FIELDS, SIGNAL_FIELDS, ingest_ms
+from tests.output_records import START_MS, bar, handed, signal
 
 SCHEMAS = Path(__file__).parents[3] / "schema" / "avro"
 GROUPS: dict[str, Any] = {
@@ -26,8 +26,8 @@ def fields_of(schema: str) -> dict[str, Any]:
     return {field["name"]: field["type"] for field in found["fields"]}
 
 
-def names_of(kind: type) -> set[str]:
-    return {field.name for field in dataclasses.fields(kind)}
+def names_of(kind: type[Struct]) -> set[str]:
+    return set(kind.__struct_fields__)
 
 
 @pytest.mark.parametrize(("schema", "known"), [("TaSignal", SIGNAL_FIELDS), ("TaBar1s", BAR_FIELDS)])
@@ -45,12 +45,12 @@ def test_every_field_that_is_no_constant_is_handed_out(schema: str, kind: type) 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_field_of_a_group_is_handed_out(group: str) -> None:
     (inner,) = [part for part in fields_of("TaSignal")[group] if part != "null"]
-    assert set(GROUPS[group]._fields) == {field["name"] for field in inner["fields"]}
+    assert names_of(GROUPS[group]) == {field["name"] for field in inner["fields"]}
 
 
 def test_a_signal_has_its_values() -> None:
     record = signal("NVDA", START_MS, 170.1, revision=2, macd=None)
-    found = signal_of(record, head_of(record), "revises")
+    found = handed(record, "revises")
     assert (found.symbol, found.size, found.end_ms, found.revision, found.is_final, found.standing) == (
         "NVDA", "PT1S", START_MS, 2, True, "revises",
     )  # fmt: skip
@@ -68,21 +68,26 @@ def test_a_signal_has_its_values() -> None:
 
 def test_a_bar_has_its_values() -> None:
     record = bar("NVDA", START_MS, (1.0, 4.0, 0.5, 2.0), 7.0)
-    found = bar_of(record, head_of(record), "newest")
+    found = handed(record)
     assert (found.o, found.h, found.l, found.c, found.v, found.count) == (1.0, 4.0, 0.5, 2.0, 7.0, 4)
 
 
 def test_fields_of_a_newer_job_are_kept_aside() -> None:
     record = {**signal(), "skew": 0.25, "boll": {"mid": 1.0, "upper": 2.0, "lower": 0.5, "width": 1.5}}
-    found = signal_of(record, head_of(record), "newest")
+    found = handed(record)
     assert found.extra == {"skew": 0.25}
     assert found.boll == records.Boll(1.0, 2.0, 0.5)
     later = {**bar(), "trades": 12}
-    assert bar_of(later, head_of(later), "newest").extra == {"trades": 12}
+    assert handed(later).extra == {"trades": 12}
 
 
 def test_what_is_handed_out_cannot_be_changed() -> None:
     record = signal()
-    found = signal_of(record, head_of(record), "newest")
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    found = handed(record)
+    with pytest.raises(AttributeError, match="immutable"):
         found.c = 1.0  # type: ignore[misc]
+
+
+def test_what_is_handed_out_goes_to_another_process_as_it_is() -> None:
+    found = handed({**signal(), "skew": 0.25})
+    assert pickle.loads(pickle.dumps(found)) == found  # noqa: S301 - our own
