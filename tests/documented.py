@@ -35,6 +35,7 @@ TABLE: tuple[tuple[str, Way], ...] = (
     (r"ta( [a-z-]+)* --help$", Way.HERE),
     (r"ta manifests render ", Way.HERE),
     (r"make help$", Way.HERE),
+    (r"python -m ta_pipeline\.metrics\.alerts --into ", Way.HERE),
     (r"(export )?TA_\w+=", Way.SETTINGS),
     (r"read -rs \w+ && export \w+$", Way.SETTINGS),
     (r"ta (up|down|status|logs|feed|watch|probe|health|doctor|compute|validate|prometheus|report)\b", Way.STACK),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 PAGE = "docs/alerts.md"
+SITE_PAGE = "alerts.html"
+"""The same on the site that `make docs` builds."""
 Severity = Literal["critical", "warning"]
 
 
@@ -30,13 +32,15 @@ class Alert:
     summary: str
     description: str
 
-    def to_rule(self, labels: Mapping[str, str]) -> dict[str, Any]:
+    def to_rule(self, labels: Mapping[str, str], site: str = "") -> dict[str, Any]:
         """As an entry of `rules:`.
 
         Args:
             labels: of whose deployment it is; most expressions lose those of their series.
+            site: where the pages can be read as a site (`make docs`), for the link; empty: the link is the file.
         """
         page = f"{PAGE}#{self.name.lower()}"
+        link = f"{site.rstrip('/')}/{SITE_PAGE}#{self.name.lower()}" if site else page
         return {
             "alert": self.name,
             "expr": self.expr,
@@ -46,6 +50,6 @@ class Alert:
                 "summary": self.summary,
                 "description": self.description,
                 "help": page,
-                "runbook_url": page,
+                "runbook_url": link,
             },
         }

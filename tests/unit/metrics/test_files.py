@@ -11,7 +11,7 @@ from ta_pipeline.errors import SettingsError
 from ta_pipeline.kubernetes.manifests import DIRECTORY, render
 from ta_pipeline.kubernetes.yaml import read_mapping
 from ta_pipeline.metrics.alertmanager import EXPLAINS
-from ta_pipeline.metrics.alerts import alerts, files
+from ta_pipeline.metrics.alerts import alerts, files, main
 from ta_pipeline.metrics.catalog import METRICS, metric
 from ta_pipeline.metrics.page import PAGE, with_tables
 from ta_pipeline.metrics.scrape import relabelings
@@ -39,6 +39,32 @@ def test_promtool_and_amtool_take_them() -> None:
     assert f"{len(alerts(Scope()))} rules found" in checked.stdout
     routed = run("amtool", "check-config", DIRECTORY / "prometheus" / "alertmanager.yaml")
     assert routed.returncode == 0, routed.stdout + routed.stderr
+
+
+def test_rules_of_another_deployment_are_about_it_and_link_to_where_its_people_read(tmp_path: Path) -> None:
+    main(["--into", str(tmp_path), "--job", "tape-ta", "--site", "https://docs.example/ta/"])
+    checked = run("promtool", "check", "rules", tmp_path / "rules.yaml")
+    assert f"{len(alerts(Scope()))} rules found" in checked.stdout, checked.stdout + checked.stderr
+    rule = _rules(read_mapping(tmp_path / "rules.yaml"))["TaRestarts"]
+    assert 'job_name="tape_ta"' in rule["expr"]
+    assert rule["labels"]["deployment"] == "tape-ta"
+    assert rule["annotations"]["runbook_url"] == "https://docs.example/ta/alerts.html#tarestarts"
+    assert rule["annotations"]["help"] == "docs/alerts.md#tarestarts"
+
+
+def test_with_a_namespace_they_are_a_custom_resource_of_that_namespace(tmp_path: Path) -> None:
+    main(["--into", str(tmp_path), "--job", "tape-ta", "--namespace", "tape"])
+    found = read_mapping(tmp_path / "rules.yaml")
+    assert (found["kind"], found["metadata"]["name"]) == ("PrometheusRule", "tape-ta")
+    assert {rule["labels"]["namespace"] for rule in _rules(found["spec"]).values()} == {"tape"}
+
+
+def test_the_files_of_the_repository_are_not_written_for_another_deployment(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--job", "tape-ta"])
+    assert "--into" in capsys.readouterr().err
 
 
 def test_on_kubernetes_each_rule_looks_at_its_own_namespace_only() -> None:
