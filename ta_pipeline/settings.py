@@ -29,6 +29,8 @@ AROUND_THE_JOB = frozenset({
 """Fields that only what is around the job reads, never the job: a change of them is no change of the job."""
 PLACE_OF_THE_JOB = frozenset({"runtime", "flink_rest_url", "k8s_namespace", "image"})
 """Fields that the job does not read either, but that say where it runs: with another value, it runs elsewhere."""
+_LOGIN = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", re.DOTALL)
+"""What a URL begins with that has somebody's login in it; a password may have any character."""
 TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
@@ -205,6 +207,16 @@ class Settings(BaseSettings):
             raise ValueError("a topic name has 1 to 249 of the characters a-z A-Z 0-9 . _ -")
         return value
 
+    @field_validator("s3_endpoint", "schema_registry_url", "clickhouse_url", "flink_rest_url", "probe_url")
+    @classmethod
+    def _has_no_login(cls, value: str) -> str:
+        # What a URL says is logged, recorded with a revision, and shown in errors.
+        if "@" in value:
+            raise ValueError(
+                "a URL has no user and password in it: they are settings of their own, where there are any"
+            )
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         floor = self.checkpoint_timeout_ms + self.restart_budget_ms
@@ -347,6 +359,11 @@ def _describe(error: ValidationError) -> str:
             continue
         name = str(item["loc"][0])
         field = Settings.model_fields[name]
-        shown = "**********" if field.annotation is SecretStr else repr(item["input"])
+        shown = "**********" if field.annotation is SecretStr else _shown(item["input"])
         lines.append(f"{variable_of(name)}={shown} is not allowed: {message}. It is: {field.description}.")
     return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    """A value that is not allowed, without a login that somebody has put into a URL."""
+    return repr(_LOGIN.sub(r"\1**********@", value) if isinstance(value, str) else value)

@@ -53,6 +53,17 @@ def test_a_secret_of_the_wrong_type_is_not_shown_either() -> None:
     assert "TA_KAFKA_PASSWORD=**********" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "setting", ["s3_endpoint", "schema_registry_url", "clickhouse_url", "flink_rest_url", "probe_url"]
+)
+@pytest.mark.parametrize("url", ["https://me:ge/h@im@host:8443", "me:ge/h@im@host", "http://ge/h@im@host/x"])
+def test_a_login_in_a_url_is_refused_and_not_shown(setting: str, url: str) -> None:
+    with pytest.raises(SettingsError, match=r"settings of their own") as caught:
+        load_settings(**{setting: url})
+    assert "**********@host" in str(caught.value)
+    assert "ge/h" not in str(caught.value)
+
+
 @pytest.mark.parametrize("value", [["s3cr3t"], "s3cr3t"])
 def test_a_secret_is_not_in_what_an_error_carries_along(value: object) -> None:
     with pytest.raises(SettingsError) as raised:
