@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from ta_pipeline.errors import SettingsError
 from ta_pipeline.local.settings import COMPONENTS, GROUPS, REPOSITORY, LocalSettings
 from ta_pipeline.local.settings import PREFIX as LOCAL_PREFIX
+from ta_pipeline.logs.output import FORMAT_VARIABLE, FORMATS
 from ta_pipeline.reference.markdown import code, linked, paragraph, table
 from ta_pipeline.settings import AROUND_THE_JOB, PLACE_OF_THE_JOB, Settings, load_settings, text_of, variable_of
 
@@ -43,7 +44,7 @@ _TOPIC_NAME = "1 to 249 of `a-z A-Z 0-9 . _ -`"
 
 def page() -> str:
     """The page, as Markdown."""
-    return "\n\n".join([*_platform(), *_together(), *_local()]) + "\n"
+    return "\n\n".join([*_platform(), *_together(), *_local(), *_processes()]) + "\n"
 
 
 def _platform() -> Iterator[str]:
@@ -88,6 +89,19 @@ def _local() -> Iterator[str]:
     yield table(
         _HEAD, (_cells(LOCAL_PREFIX + name.upper(), name, field) for name, field in LocalSettings.model_fields.items())
     )
+
+
+def _processes() -> Iterator[str]:
+    yield "## Of a process"
+    yield "No part of a deployment's settings: each process reads them for itself ([docs/logs.md](../logs.md))."
+    yield table(
+        _HEAD,
+        [
+            (code(FORMAT_VARIABLE), "one of", "empty", ", ".join(map(code, FORMATS)),
+             "how it logs; empty: text on a terminal, JSON elsewhere"),
+            (code("TA_LOG_COMPONENT"), "text", "empty", "", "what Dagster's processes call themselves in their lines"),
+        ],
+    )  # fmt: skip
 
 
 def _cells(variable: str, name: str, field: FieldInfo) -> tuple[str, ...]:

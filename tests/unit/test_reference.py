@@ -34,6 +34,8 @@ def test_every_setting_has_a_row_and_stands_in_a_group() -> None:
     variables = [
         *map(variable_of, Settings.model_fields),
         *(f"TA_LOCAL_{n.upper()}" for n in LocalSettings.model_fields),
+        "TA_LOG_FORMAT",
+        "TA_LOG_COMPONENT",
     ]
     assert re.findall(r"^\| `(TA_\w+)` \|", page, re.M) == variables
     assert next(iter(Settings.model_fields)) in GROUP_BEGINS

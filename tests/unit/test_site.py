@@ -159,3 +159,10 @@ def test_every_drawing_can_be_drawn_anew(tmp_path: Path) -> None:
 def test_the_drawings_are_small() -> None:
     sizes = {name: (DOCS / "pictures" / name).stat().st_size for name in DRAWINGS}
     assert {name: size for name, size in sizes.items() if size > MAX_PICTURE_BYTES} == {}
+
+
+def test_what_is_to_be_copied_from_a_table_is_the_same_on_the_site() -> None:
+    """Within code the site keeps the backslash that a table needs before a `|`; a repository's page leaves it out."""
+    for page in PAGES:
+        escaped = re.findall(r"^\|.*`[^`]*\\\|[^`]*`.*$", page.read_text(encoding="utf-8"), re.M)
+        assert escaped == [], page
