@@ -201,6 +201,18 @@ def test_a_line_is_shown_with_what_it_is_about_and_its_traceback_below() -> None
     assert json.loads(as_json(line)) == {**json.loads(raw), "component": "taskmanager"}
 
 
+def test_what_a_terminal_would_obey_is_shown_and_not_done() -> None:
+    evil, shown = "a\x1b[2J\r\x07\x9b1m\u202ez\tb", r"a\x1b[2J\x0d\x07\x9b1m\u202ez" + "\tb"
+    line = parse("kafka", evil.encode())
+    assert as_text(line, with_component=False) == shown
+    assert told(evil) == shown
+    line = parse("t", own(T0, evil, symbol=evil + "\nb", error=f"E\n{evil}").encode())
+    assert as_text(line, with_component=False) == (
+        f"2026-07-21T14:00:00.000Z INFO  {shown} symbol={shown}\\nb\nE\n{shown}"
+    )
+    assert told(own(T0, evil)) == f"2026-07-21T14:00:00.000Z {shown}"
+
+
 def test_who_follows_a_rollout_reads_sentences() -> None:
     assert told(own(T0, "it begins", logger="ta.rollout")) == "2026-07-21T14:00:00.000Z it begins"
     assert told("Traceback (most recent call last):") == "Traceback (most recent call last):"
