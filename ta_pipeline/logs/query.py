@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from ta_pipeline.errors import LogError
-from ta_pipeline.instants import duration_of
+from ta_pipeline.instants import duration_of, rfc3339
 from ta_pipeline.logs.fields import LEVELS, level_of
 from ta_pipeline.logs.files import LogFile
 from ta_pipeline.logs.lines import Line, epoch_of
@@ -51,7 +51,7 @@ def since_of(text: str, now: float) -> float:
         now: epoch seconds.
 
     Raises:
-        LogError: it is neither.
+        LogError: it is neither, or has not come yet.
     """
     if (seconds := duration_of(text)) is not None:
         return now - seconds
@@ -59,6 +59,11 @@ def since_of(text: str, now: float) -> float:
     at = epoch_of(text.strip()) if "-" in text else None
     if at is None:
         raise LogError(f"--since is {text!r}; it is a duration (90s, 5m, 2h, 1d) or a time (2026-11-26T14:30:00Z)")
+    if at > now:
+        raise LogError(
+            f"--since is {text!r}, which has not come yet: it is {rfc3339(now, 'milliseconds')}; it is a duration "
+            "(90s, 5m, 2h, 1d) or a time that has passed, without a zone in local time"
+        )
     return at
 
 

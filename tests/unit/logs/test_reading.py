@@ -271,3 +271,49 @@ class TestCommand:
         result = CliRunner().invoke(app, ["logs", "probe"])
         assert result.exit_code == 1
         assert "probe: not logged yet" in result.output
+        assert result.stdout == ""
+
+    @staticmethod
+    def told(*arguments: str) -> tuple[int, str]:
+        """Exit status and what was said on standard error, where nothing was found."""
+        result = CliRunner().invoke(app, ["logs", *arguments])
+        assert result.stdout == ""
+        return result.exit_code, " ".join(result.stderr.split())
+
+    def test_a_stack_that_is_not_there_is_told_with_the_folders(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TA_LOCAL_DIR", str(tmp_path / "elsewhere"))
+        status, said = self.told()
+        assert status == 1
+        assert f"no file in {tmp_path}/elsewhere/logs and {tmp_path}/elsewhere/rollouts; `ta up` starts" in said
+        status, said = self.told("rollout", "--since", "5m", "--level", "ERROR")
+        assert (status, f"no file in {tmp_path}/elsewhere/rollouts; " in said) == (1, True)
+        assert "TA_LOCAL_DIR" in said
+
+    def test_files_that_cannot_be_read_are_named(self, tmp_path: Path) -> None:
+        # A folder where the file should be: it is refused to everybody.
+        (tmp_path / "logs" / "probe.log").mkdir()
+        result = CliRunner().invoke(app, ["logs", "probe", "kafka", "-n", "1"])
+        assert (result.exit_code, result.stdout.split()[0]) == (0, "kafka")
+        assert f"not shown: {tmp_path}/logs/probe.log: Is a directory" in " ".join(result.stderr.split())
+        status, said = self.told("probe")
+        assert (status, f"no log in {tmp_path}/logs can be read; ask as the user" in said) == (1, True)
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["--level", "FATAL"], "no line matches --level FATAL"),
+            (["kafka", "--since", "0s"], "no line matches --since 0s"),
+            (["--symbol", "XYZ", "--level", "INFO"], "no line matches --symbol XYZ --level INFO"),
+            (["--symbol", "nvda"], "no line matches --symbol nvda; symbols are upper case: --symbol NVDA"),
+        ],
+    )
+    def test_where_no_line_matches_that_is_told(self, arguments: list[str], says: str) -> None:
+        assert self.told(*arguments) == (0, says)
+
+    def test_a_moment_that_has_not_come_is_refused(self) -> None:
+        status, said = self.told("--since", "2999-01-01T00:00:00Z")
+        assert status == 2
+        assert "--since is '2999-01-01T00:00:00Z', which has not come yet: it is 2" in said
+        assert "it is a duration (90s, 5m, 2h, 1d) or a time that has passed" in said
