@@ -51,11 +51,12 @@ def _without_secrets(text: str) -> str:
 @cache
 def _hide() -> Hide:
     # With the first line, not before: most processes of Dagster's never log one, and the settings take their time.
-    from ta_pipeline.settings import load_settings  # noqa: PLC0415
-
     try:
+        from ta_pipeline.settings import load_settings  # noqa: PLC0415
+
         return load_settings().without_secrets
-    except SettingsError:
+    except (SettingsError, ImportError):
+        # Also another Python, that a run has started: it has this code on its path and not what the settings need.
         return as_it_is
 
 
