@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +15,10 @@ from ta_pipeline.local.settings import GROUPS
 from ta_pipeline.local.stack import Stack
 from ta_pipeline.logs.files import LogFile
 from ta_pipeline.logs.lines import Line
-from ta_pipeline.logs.places import PLACES, log_files
+from ta_pipeline.logs.places import PLACES, folders, log_files, look
 from ta_pipeline.logs.query import Query, answer, follow, minimum_of, seconds_between_looks, since_of
 from ta_pipeline.logs.view import as_json, as_text, style_of
-from ta_pipeline.terminal import errors, fail
+from ta_pipeline.terminal import fail, remark
 
 LINES = 50
 """How many are shown where nothing says from when on."""
@@ -56,20 +55,54 @@ def logs(
         directory = Stack().local.dir
     except TaError as error:
         fail(error)
+    _require_logs(directory, names, is_asked=bool(component), is_followed=follow_)
     files = log_files(directory, names)
-    if component and not follow_ and not any(file.path.exists() for file in files):
-        errors.print(f"{', '.join(names)}: not logged yet; {directory / 'logs'} has the files", soft_wrap=True)
-        raise typer.Exit(1)
     wanted = lines if lines is not None else (0 if since else LINES)
-    found: Iterable[Line] = answer(files, query, wanted or None)
-    if follow_:
-        found = itertools.chain(found, follow(_growing(directory, names, files), query, seconds_between_looks))
+    shown = 0
     try:
-        for line in found:
+        for line in answer(files, query, wanted or None, is_followed=follow_):
+            shown += 1
             _show(line, is_json=as_json_, with_component=len(names) > 1)
+        if not shown:
+            remark(_nothing(symbol, level, since))
+        if follow_:
+            for line in follow(_growing(directory, names, files), query, seconds_between_looks):
+                _show(line, is_json=as_json_, with_component=len(names) > 1)
     finally:
         for file in files:
             file.close()
+
+
+def _require_logs(directory: Path, names: tuple[str, ...], *, is_asked: bool, is_followed: bool) -> None:
+    """End the command where no log can be read, and say which of them cannot."""
+    found = look(directory, names)
+    for why in found.refused:
+        remark(f"not shown: {why}")
+    if found.readable:
+        return
+    where = " and ".join(str(folder) for folder in folders(directory, names))
+    whose = ", ".join(names) if is_asked else "all components"
+    if found.refused:
+        fail(LogError(f"no log in {where} can be read; ask as the user who started the stack"))
+    if is_followed:
+        remark(f"no log in {where} yet; waiting for it")
+        return
+    fail(
+        LogError(
+            f"{whose}: not logged yet, there is no file in {where}; `ta up` starts the stack, and TA_LOCAL_DIR says "
+            "where that is"
+        )
+    )
+
+
+def _nothing(symbol: str, level: str, since: str) -> str:
+    """What is said when there are logs, and no line is wanted."""
+    asked = {"--symbol": symbol, "--level": level, "--since": since}
+    text = " ".join(f"{name} {value}" for name, value in asked.items() if value)
+    if not text:
+        return "the logs have no line"
+    hint = f"; symbols are upper case: --symbol {symbol.upper()}" if symbol != symbol.upper() else ""
+    return f"no line matches {text}{hint}"
 
 
 def named(components: list[str]) -> tuple[str, ...]:

@@ -53,6 +53,14 @@ def fail(error: TaError, status: int = 1) -> NoReturn:
     raise typer.Exit(status) from None
 
 
+def remark(text: str) -> None:
+    """Say on standard error what is no error and no answer; as a line of a log where that is asked for."""
+    if is_logging():
+        _log.warning("%s", text)
+    else:
+        errors.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def steps(console: Console) -> Iterator[Steps]:
     """Show the step that is at work, as a bar where its size is known; gone when the block ends."""

@@ -7,22 +7,40 @@ line. `TA_LOG_COMPONENT` says whose lines they are; without it, and where text i
 
 import logging
 import os
+import sys
 
 COMPONENT = os.environ.get("TA_LOG_COMPONENT", "")
 
 
 def write_lines_of_the_table(component: str) -> None:
-    """Let every handler that writes to a stream write JSON lines of this component."""
+    """Let every handler that writes to standard output or error write JSON lines of this component.
+
+    A program that a run starts may keep a log of its own, in a file: that is left alone.
+    """
     from ta_pipeline.logs.dagster import DagsterFormatter  # noqa: PLC0415 - other processes do without
 
-    formatter = DagsterFormatter(component)
-    logging.StreamHandler.format = lambda _self, record: formatter.format(record)  # type: ignore[method-assign,assignment]
+    formatter, as_set_up = DagsterFormatter(component), logging.StreamHandler.format
+
+    def format_record(handler: logging.StreamHandler, record: logging.LogRecord) -> str:  # type: ignore[type-arg]
+        is_ours = any(handler.stream is own for own in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__))
+        return formatter.format(record) if is_ours else as_set_up(handler, record)
+
+    logging.StreamHandler.format = format_record  # type: ignore[method-assign,assignment]
     # A line that cannot be written is lost: by default its traceback would be written, to the same place.
     logging.raiseExceptions = False
 
 
-if COMPONENT:
-    from ta_pipeline.logs.output import format_in_force
+def is_missing(error: ImportError) -> bool:
+    """Whether it is the platform that this Python does not have: then it runs something else."""
+    return (error.name or "").partition(".")[0] == "ta_pipeline"
 
-    if format_in_force() == "json":
-        write_lines_of_the_table(COMPONENT)
+
+if COMPONENT:
+    try:
+        from ta_pipeline.logs.output import format_in_force
+
+        if format_in_force() == "json":
+            write_lines_of_the_table(COMPONENT)
+    except ImportError as error:
+        if not is_missing(error):
+            raise

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from ta_pipeline.errors import SettingsError
-from ta_pipeline.logs.formatting import Hide, JsonFormatter, as_it_is, cut
+from ta_pipeline.logs.formatting import Hide, JsonFormatter, as_it_is
 
 
 class DagsterFormatter(JsonFormatter):
@@ -29,13 +29,13 @@ class DagsterFormatter(JsonFormatter):
         if not said:
             return super().message_of(record)
         kind = getattr(meta.get("dagster_event"), "event_type_value", "")
-        return cut(f"{kind}: {said}" if kind else str(said))
+        return f"{kind}: {said}" if kind else str(said)
 
     def error_of(self, record: logging.LogRecord) -> str:
         """The traceback: Dagster puts that of a failed step behind the words."""
         said = _meta(record).get("orig_message")
         behind = record.getMessage().partition(str(said))[2].strip() if said else ""
-        return cut(behind) or super().error_of(record)
+        return behind or super().error_of(record)
 
     def about(self, record: logging.LogRecord) -> dict[str, object]:
         """The run and its step, and what whoever logged has given."""
@@ -51,11 +51,12 @@ def _without_secrets(text: str) -> str:
 @cache
 def _hide() -> Hide:
     # With the first line, not before: most processes of Dagster's never log one, and the settings take their time.
-    from ta_pipeline.settings import load_settings  # noqa: PLC0415
-
     try:
+        from ta_pipeline.settings import load_settings  # noqa: PLC0415
+
         return load_settings().without_secrets
-    except SettingsError:
+    except (SettingsError, ImportError):
+        # Also another Python, that a run has started: it has this code on its path and not what the settings need.
         return as_it_is
 
 

@@ -1,21 +1,20 @@
 """The log of a component as files: the one that is written now, and those it was rotated into (`.1` is the newest).
 
-Read as a stream, a line at a time, from the first line that is asked for: it is found by bisection over the times,
-or by counting lines from the end. A file may be rotated, emptied, or come into being while it is read.
+Read as a stream, a line at a time, from the first line that is asked for. A file may be rotated, emptied, or come into
+being while it is read; a line may be torn by a rotation, or not be complete yet.
 """
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from ta_pipeline.logs.lines import Line, parse
-
-BLOCK_BYTES = 65_536
-LONGEST_BYTES = 1 << 20
-"""A line that is longer comes in pieces: what is read has to fit into memory, whatever was written."""
+from ta_pipeline.logs.seeking import LONGEST_BYTES, Place, first_since, first_time, last_lines, with_time, written_at
 
 
 class LogFile:
@@ -31,6 +30,8 @@ class LogFile:
         self.path = path
         self._file: BinaryIO | None = None
         self._before = Line(component, None, "", "")
+        self._begun = b""
+        """What has been read of a line that is not complete."""
 
     def __enter__(self) -> Self:
         return self
@@ -44,29 +45,28 @@ class LogFile:
             self._file.close()
             self._file = None
 
-    def lines(self, since: float | None = None, last: int | None = None) -> Iterator[Line]:
+    def paths(self) -> list[Path]:
+        """Every file, the oldest first; that which is written now is named though it may not be there."""
+        rotated = [path for path in self.path.parent.glob(f"{self.path.name}.*") if path.suffix[1:].isdigit()]
+        return [*sorted(rotated, key=lambda path: -int(path.suffix[1:])), self.path]
+
+    def lines(self, since: float | None = None, last: int | None = None, *, with_torn: bool = True) -> Iterator[Line]:
         """What is there now, the oldest first; what is added while it is read comes with it.
+
+        Lines without a time have that of the line before them; the first ones that of the first line behind them.
 
         Args:
             since: epoch seconds; most of what is older is passed over, not all.
             last: only so many lines from the end.
+            with_torn: whether an end without a line break is a line; if not, `added` has it once it is complete.
         """
         self.close()
+        self._begun = b""
         files = self._open_all()
         try:
-            first, place = _last_lines(files, last) if last is not None else (0, 0)
-            for number, file in enumerate(files[first:], first):
-                changed = os.fstat(file.fileno()).st_mtime
-                if since is not None and changed < since:
-                    file.seek(0, os.SEEK_END)
-                elif since is not None:
-                    file.seek(_first_since(file, self.component, since))
-                else:
-                    file.seek(place if number == first else 0)
-                if self._before.at is None:
-                    # The first lines of a file may have no time.
-                    self._before = Line(self.component, changed, "", "")
-                yield from self._rest_of(file, with_torn=True)
+            if files:
+                found = self._all(files, self._beginning(files, since, last), with_torn=with_torn)
+                yield from found if last is None else deque(found, last)
         finally:
             for file in files[:-1]:
                 file.close()
@@ -75,43 +75,70 @@ class LogFile:
     def added(self) -> Iterator[Line]:
         """What was written since the last time, without a line that is not complete yet."""
         if self._file is not None:
-            yield from self._rest_of(self._file)
+            yield from self._added_to(self._file)
             if self._is_current(self._file):
                 return
-            # What was written between the last look and the rotation is read by now.
+            # What was written between the last look and the rotation is read by now. Of a file that was rotated away
+            # the next one has the rest of the line, of one that was emptied nothing has.
+            if self._begun and os.fstat(self._file.fileno()).st_size < self._file.tell():
+                yield self._taken(self._file, is_added=True)
             self.close()
         try:
             self._file = self.path.open("rb")
         except OSError:
             return
-        if self._before.at is None:
-            self._before = Line(self.component, os.fstat(self._file.fileno()).st_mtime, "", "")
-        yield from self._rest_of(self._file)
+        yield from self._added_to(self._file)
 
     def _open_all(self) -> list[BinaryIO]:
         """Every file, the oldest first. Opened at once: a rotation changes their names, not what they are."""
-        rotated = [path for path in self.path.parent.glob(f"{self.path.name}.*") if path.suffix[1:].isdigit()]
-        paths = [*sorted(rotated, key=lambda path: -int(path.suffix[1:])), self.path]
         files: list[BinaryIO] = []
-        for path in paths:
+        for path in self.paths():
             try:
                 files.append(path.open("rb"))
             except OSError:
                 continue
         return files
 
-    def _rest_of(self, file: BinaryIO, *, with_torn: bool = False) -> Iterator[Line]:
-        while True:
+    def _beginning(self, files: list[BinaryIO], since: float | None, last: int | None) -> Place:
+        """Where to read from, so that what is asked for is read, and its first line knows its time."""
+        place = Place(0, 0)
+        if since is not None:
+            place = first_since(files, self.component, since)
+        elif last is not None:
+            # A line for each rotation more: one that was torn there has been counted twice.
+            place = last_lines(files, last + len(files))
+        return with_time(files, self.component, place)
+
+    def _all(self, files: list[BinaryIO], place: Place, *, with_torn: bool) -> Iterator[Line]:
+        self._before = Line(self.component, first_time(files, self.component, place), "", "")
+        for number, file in enumerate(files[place.number :], place.number):
+            file.seek(place.offset if number == place.number else 0)
+            yield from self._rest_of(file)
+        if with_torn and self._begun:
+            yield self._taken(files[-1])
+
+    def _added_to(self, file: BinaryIO) -> Iterator[Line]:
+        if self._before.at is None:
             place = file.tell()
-            raw = file.readline(LONGEST_BYTES)
-            if not raw:
-                return
-            if not raw.endswith(b"\n") and len(raw) < LONGEST_BYTES and not with_torn:
-                file.seek(place)
-                return
-            line = parse(self.component, raw).behind(self._before)
-            self._before = line
-            yield line
+            at = first_time([file], self.component, Place(0, place))
+            self._before = Line(self.component, written_at(file) if at is None else at, "", "")
+            file.seek(place)
+        yield from self._rest_of(file, is_added=True)
+
+    def _rest_of(self, file: BinaryIO, *, is_added: bool = False) -> Iterator[Line]:
+        while raw := file.readline(LONGEST_BYTES - len(self._begun)):
+            self._begun += raw
+            if raw.endswith(b"\n") or len(self._begun) >= LONGEST_BYTES:
+                yield self._taken(file, is_added=is_added)
+
+    def _taken(self, file: BinaryIO, *, is_added: bool = False) -> Line:
+        """What has been read, as a line."""
+        raw, self._begun = self._begun, b""
+        said = parse(self.component, raw, lambda: written_at(file))
+        line = self._before = said.behind(self._before)
+        if said.at is None and (is_added or line.at is None):
+            return replace(line, seen=written_at(file))
+        return line
 
     def _is_current(self, file: BinaryIO) -> bool:
         """Whether it is still the file that is written, and not one that was rotated away or emptied."""
@@ -122,59 +149,3 @@ class LogFile:
             return True
         own = os.fstat(file.fileno())
         return (now.st_ino, now.st_dev) == (own.st_ino, own.st_dev) and now.st_size >= file.tell()
-
-
-def _last_lines(files: list[BinaryIO], count: int) -> tuple[int, int]:
-    """Where the last `count` lines of all files begin: the number of the file, and the place in it."""
-    left = count
-    for number in range(len(files) - 1, -1, -1):
-        file = files[number]
-        end = place = file.seek(0, os.SEEK_END)
-        if left == 0:
-            return number, end
-        while place > 0:
-            begin = max(0, place - BLOCK_BYTES)
-            file.seek(begin)
-            block = file.read(place - begin)
-            # The line break at the very end ends the last line; it begins none.
-            if place == end and block.endswith(b"\n"):
-                block = block[:-1]
-            while (found := block.rfind(b"\n")) >= 0:
-                left -= 1
-                if left == 0:
-                    return number, begin + found + 1
-                block = block[:found]
-            place = begin
-        left -= 1 if end else 0
-        if left <= 0:
-            return number, 0
-    return 0, 0
-
-
-def _first_since(file: BinaryIO, component: str, since: float) -> int:
-    """A place, the beginning of a line, before which every line is older than `since`; lines are in their order."""
-    low, high = 0, file.seek(0, os.SEEK_END)
-    while high - low > BLOCK_BYTES:
-        middle = (low + high) // 2
-        at = _first_time(file, component, middle, high)
-        if at is None or at >= since:
-            high = middle
-        else:
-            low = middle
-    file.seek(low)
-    if low:
-        file.readline()
-    return file.tell()
-
-
-def _first_time(file: BinaryIO, component: str, begin: int, end: int) -> float | None:
-    """The time of the first line that has one, between two places."""
-    file.seek(begin)
-    file.readline()
-    while file.tell() < end:
-        raw = file.readline(LONGEST_BYTES)
-        if not raw:
-            return None
-        if (at := parse(component, raw).at) is not None:
-            return at
-    return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Callable
 
@@ -51,23 +52,22 @@ class JsonFormatter(logging.Formatter):
             "time": rfc3339(record.created, "milliseconds"),
             "level": level_of(record.levelname) or record.levelname,
             "logger": record.name,
-            "message": self.hide(self.message_of(record)),
+            "message": self._fit(self.message_of(record)),
             "component": self.component,
             "deployment": os.environ.get(DEPLOYMENT_VARIABLE) or DEFAULT_DEPLOYMENT,
             "thread": record.threadName,
-            "error": self.hide(self.error_of(record)) or None,
-            **{name: self.hide(said) if isinstance(said, str) else said for name, said in self.about(record).items()},
+            "error": self._fit(self.error_of(record)) or None,
+            **{name: self._fit(said) if isinstance(said, str) else said for name, said in self.about(record).items()},
         }
         line = {name: known[name] for name in NAMES if known.get(name) is not None}
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return json.dumps(line, default=str, ensure_ascii=False, allow_nan=False)
 
     def message_of(self, record: logging.LogRecord) -> str:
         """What is said; the pattern and its values as they are where they do not fit each other."""
         try:
-            text = record.getMessage()
+            return record.getMessage()
         except Exception:  # a wrong pattern is no reason to lose what was to be said
-            text = f"{record.msg!s} {record.args!r}"
-        return cut(text)
+            return f"{record.msg!s} {record.args!r}"
 
     def about(self, record: logging.LogRecord) -> dict[str, object]:
         """The fields that whoever logged has given."""
@@ -77,7 +77,11 @@ class JsonFormatter(logging.Formatter):
     def error_of(self, record: logging.LogRecord) -> str:
         """The traceback that was logged with it; empty when there is none."""
         traceback = self.formatException(record.exc_info) if record.exc_info and record.exc_info[0] else ""
-        return cut("\n".join(part for part in (traceback, record.stack_info) if part))
+        return "\n".join(part for part in (traceback, record.stack_info) if part)
+
+    def _fit(self, text: str) -> str:
+        # In this order: of a secret that is cut in two, the beginning would be left.
+        return cut(self.hide(text))
 
 
 class TextFormatter(logging.Formatter):
@@ -109,7 +113,10 @@ def cut(text: str) -> str:
 
 def _value(name: str, value: object) -> object:
     kind = BY_NAME[name].kind
-    if value is None or (kind == "number" and isinstance(value, int | float)):
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        # JSON has no number that is none.
+        return None
+    if kind == "number" and isinstance(value, int | float):
         return value
     if kind == "time" and isinstance(value, int | float):
         try:
@@ -117,4 +124,4 @@ def _value(name: str, value: object) -> object:
         except (OverflowError, OSError, ValueError):
             # A record may tell of any time at all.
             return str(value)
-    return cut(str(value))
+    return str(value)

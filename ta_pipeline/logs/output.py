@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import threading
+from types import TracebackType
 from typing import Literal
 
 from ta_pipeline.errors import SettingsError
 from ta_pipeline.logs.formatting import Hide, JsonFormatter, TextFormatter, as_it_is
 
+_log = logging.getLogger("ta")
 FORMAT_VARIABLE = "TA_LOG_FORMAT"
 STDOUT, STDERR = 1, 2
 Format = Literal["json", "text"]
@@ -80,6 +84,8 @@ def format_in_force(descriptor: int = STDOUT) -> Format:
 def log_to(component: str, descriptor: int = STDOUT, level: int = logging.INFO, hide: Hide = as_it_is) -> Lines:
     """Let everything that this process logs go to one place; returns the handler.
 
+    So does an exception that nobody catches, of whatever thread.
+
     Args:
         component: what the lines say they are of.
         descriptor: standard output, or standard error.
@@ -93,4 +99,21 @@ def log_to(component: str, descriptor: int = STDOUT, level: int = logging.INFO, 
     lines = Lines(descriptor)
     lines.setFormatter(JsonFormatter(component, hide) if is_json else TextFormatter(hide))
     logging.basicConfig(level=level, handlers=[lines], force=True)
+    sys.excepthook, threading.excepthook = _uncaught, _uncaught_in_thread
     return lines
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """An exception that ends the process is a line as any other: with a time, a level, and without secrets."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    _log.error("this process ends: %s", kind.__name__, exc_info=(kind, error, traceback))
+
+
+def _uncaught_in_thread(about: threading.ExceptHookArgs) -> None:
+    if about.exc_value is None or issubclass(about.exc_type, SystemExit):
+        return
+    name = about.thread.name if about.thread is not None else "of before"
+    about_it = (about.exc_type, about.exc_value, about.exc_traceback)
+    _log.error("the thread %s ends: %s", name, about.exc_type.__name__, exc_info=about_it)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ta_pipeline.local.settings import COMPONENTS
@@ -24,6 +26,52 @@ def log_files(directory: Path, components: Iterable[str]) -> list[LogFile]:
         components: names of `PLACES`.
     """
     return [LogFile(name, path) for name in components for path in _paths(directory, PLACES[name])]
+
+
+def folders(directory: Path, components: Iterable[str]) -> list[Path]:
+    """Where the logs of these components are looked for."""
+    return list(dict.fromkeys((directory / PLACES[name]).parent for name in components))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is of the logs that are asked for."""
+
+    readable: int
+    """Files that can be read, rotated ones too."""
+    refused: tuple[str, ...]
+    """Files and folders that are there and cannot be read, each with the reason."""
+
+
+def look(directory: Path, components: Iterable[str]) -> Found:
+    """Which logs of these components can be read.
+
+    Args:
+        directory: of the stack.
+        components: names of `PLACES`.
+    """
+    names = list(components)
+    refused = [why for folder in folders(directory, names) if (why := _refusal(folder))]
+    readable = 0
+    for path in (path for file in log_files(directory, names) for path in file.paths()):
+        try:
+            with path.open("rb"):
+                readable += 1
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            refused.append(f"{path}: {error.strerror}")
+    return Found(readable, tuple(refused))
+
+
+def _refusal(folder: Path) -> str:
+    try:
+        os.listdir(folder)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
+    return ""
 
 
 def _paths(directory: Path, pattern: str) -> list[Path]:

@@ -10,6 +10,13 @@ from ta_pipeline.logs.lines import Line, parse
 
 _SHOWN = frozenset({"time", "level", "message", "component", "error", "logger", "thread", "deployment"})
 """Not shown as `name=value`: they have a place of their own, or would say the same on each line."""
+_CONTROLS = {
+    sign: f"\\x{sign:02x}" if sign < 0x100 else f"\\u{sign:04x}"
+    # C0, DEL and C1, and those that turn the direction of writing around.
+    for sign in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    if chr(sign) not in "\n\t"
+}
+"""What a terminal would obey, as it is shown."""
 _STYLES = {"WARN": "yellow", "ERROR": "red", "FATAL": "bold red", "DEBUG": "dim", "TRACE": "dim"}
 
 
@@ -21,14 +28,21 @@ def as_json(line: Line) -> str:
 
 
 def as_text(line: Line, *, with_component: bool = True) -> str:
-    """Time, level, component, what is said, what it is about; then the traceback, on lines of its own."""
+    """Time, level, component, what is said, what it is about; then the traceback, on lines of its own.
+
+    Control characters are escaped, but for the line breaks of messages and tracebacks, and tabs.
+    """
     whose = f"{line.component:<12} " if with_component else ""
     if line.is_foreign:
-        return f"{whose}{line.message}"
-    about = "".join(f" {name}={value}" for name, value in line.fields.items() if name not in _SHOWN and name in BY_NAME)
+        return _shown(f"{whose}{line.message}")
+    about = "".join(
+        f" {name}={value}".replace("\n", r"\n")
+        for name, value in line.fields.items()
+        if name not in _SHOWN and name in BY_NAME
+    )
     text = f"{whose}{_time(line)} {line.level:<5} {_short(line.fields.get('logger'))}{line.message}{about}"
     error = str(line.fields.get("error", "")).rstrip()
-    return f"{text}\n{error}" if error else text
+    return _shown(f"{text}\n{error}" if error else text)
 
 
 def style_of(line: Line) -> str:
@@ -39,11 +53,15 @@ def style_of(line: Line) -> str:
 def told(raw: str) -> str:
     """What a line of a process says, for whoever follows it: time and message, without names and fields."""
     line = parse("", raw.encode("utf-8", "replace"))
-    return raw if line.is_foreign else f"{_time(line)} {line.message}"
+    return _shown(raw if line.is_foreign else f"{_time(line)} {line.message}")
 
 
 def _time(line: Line) -> str:
     return "" if line.at is None else rfc3339(line.at, "milliseconds")
+
+
+def _shown(text: str) -> str:
+    return text.translate(_CONTROLS)
 
 
 def _short(logger: object) -> str:

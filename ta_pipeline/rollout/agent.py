@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -53,24 +53,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         # The first process of a container is ended by no signal that it does not handle; what it holds, it lets go of.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(STANDS))
-    settings = load_settings()
-    log_to("rollout", hide=settings.without_secrets)
-    report = _reporter(settings, asked.rollout, StoredLog(settings, asked.rollout) if asked.job else None)
-    platform = Platform.of(settings, load_local_settings())
     try:
-        with platform.locks(lambda why: _end(report, why)).alone("agent", wait=False) as held:
-            ended = _carry_out(platform, asked.rollout, asked.job, held, report)
+        lines = log_to("rollout")
+        settings = load_settings()
+        lines.hide(settings.without_secrets)
+        told = Told(settings, asked.rollout, StoredLog(settings, asked.rollout) if asked.job else None)
+        platform = Platform.of(settings, load_local_settings())
+    except TaError as error:
+        _log.error("%s", error, extra={"rollout": asked.rollout})
+        return STANDS
+    try:
+        with platform.locks(lambda why: _end(told.error, why)).alone("agent", wait=False) as held:
+            ended = _carry_out(platform, asked.rollout, asked.job, held, told)
     except LockError as error:
-        report(f"another agent is at work on this stack: {error}")
+        told.error(f"another agent is at work on this stack: {error}")
         return STANDS
     except TaError as error:
-        report(str(error))
+        told.error(str(error))
         return STANDS
-    report(f"{ended.kind} {ended.id}: {ended.step}" + (f": {ended.error}" if ended.error else ""))
+    told.end(ended)
     return 0
 
 
-def _carry_out(platform: Platform, rollout_id: str, job: str, held: Held, report: Report) -> Rollout:
+def _carry_out(platform: Platform, rollout_id: str, job: str, held: Held, told: Told) -> Rollout:
     journal = Journal(platform.settings, held.require)
     rollout = journal.load()
     if rollout is None or rollout.id != rollout_id:
@@ -82,7 +87,8 @@ def _carry_out(platform: Platform, rollout_id: str, job: str, held: Held, report
     if job and (late := given_up(rollout, time.time())) is not None:
         return journal.save(late)
     rollout = journal.save(dataclasses.replace(rollout, agent=Agent.here(job)))
-    return Execution(platform, journal, RevisionStore(platform.settings), report).run(rollout)
+    revisions = RevisionStore(platform.settings)
+    return Execution(platform, journal, revisions, told.report, warn=told.warning).run(rollout)
 
 
 def given_up(rollout: Rollout, now: float) -> Rollout | None:
@@ -105,15 +111,35 @@ def _end(report: Report, why: str) -> NoReturn:
     os._exit(LOST)
 
 
-def _reporter(settings: Settings, rollout_id: str, log: StoredLog | None) -> Callable[[str], None]:
-    def report(text: str) -> None:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        for line in settings.without_secrets(text).splitlines():
-            _log.info("%s", line, extra={"rollout": rollout_id})
-            if log is not None:
-                log.add(f"{now} {line}")
+class Told:
+    """What is said of a rollout: lines of the log, each as grave as it is, and the copy beside the journal."""
 
-    return report
+    def __init__(self, settings: Settings, rollout_id: str, log: StoredLog | None) -> None:
+        self._settings, self._rollout_id, self._stored = settings, rollout_id, log
+
+    def report(self, text: str) -> None:
+        """It goes on."""
+        self._say(logging.INFO, text)
+
+    def warning(self, text: str) -> None:
+        """Something is tried again, or given up."""
+        self._say(logging.WARNING, text)
+
+    def error(self, text: str) -> None:
+        """It does not go on."""
+        self._say(logging.ERROR, text)
+
+    def end(self, rollout: Rollout) -> None:
+        """It has ended: other than it was to, that is an error, also where the old version is back."""
+        text = f"{rollout.kind} {rollout.id}: {rollout.step}" + (f": {rollout.error}" if rollout.error else "")
+        self._say(logging.INFO if rollout.step == "done" else logging.ERROR, text)
+
+    def _say(self, level: int, text: str) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        for line in self._settings.without_secrets(text).splitlines():
+            _log.log(level, "%s", line, extra={"rollout": self._rollout_id})
+            if self._stored is not None:
+                self._stored.add(f"{now} {line}")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ class Execution:
         revisions: where its outcome is.
         report: told of everything, in words for people.
         patience_seconds: see `PATIENCE_SECONDS`.
+        warn: told instead where something did not go as it should: it is tried again, or given up; default: `report`.
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class Execution:
         journal: Journal,
         revisions: RevisionStore,
         report: Report,
+        *,
         patience_seconds: float = PATIENCE_SECONDS,
+        warn: Report | None = None,
     ) -> None:
-        self._tools = Tools(platform, revisions, report)
+        self._tools = Tools(platform, revisions, report, warn or report)
         self._journal = journal
         self._patience_seconds = patience_seconds
         self._stopping = Stopping(self._tools)
@@ -89,7 +92,7 @@ class Execution:
                     return failed(rollout, f"nothing was changed: {error}")
                 if time.monotonic() - begun > self._patience_seconds:
                     raise
-                self._tools.report(f"{rollout.step}: {error}; trying again in {PAUSE_SECONDS:g} s")
+                self._tools.warn(f"{rollout.step}: {error}; trying again in {PAUSE_SECONDS:g} s")
                 time.sleep(PAUSE_SECONDS)
                 # Still at it: on another host, silence is taken for death.
                 with contextlib.suppress(TaError):
@@ -120,7 +123,7 @@ class Execution:
                 is_catching_up=bool(rollout.target.rebuild) and rollout.start_from is None,
             )  # fmt: skip
             first = rollout.first_record_at or (time.time() if flow.since(before)[1] else None)
-        self._tools.report(found.text)
+        (self._tools.warn if found.refuted else self._tools.report)(found.text)
         if found.refuted:
             return returning(rollout, f"the new version could not be verified: {found.text}")
         return at(rollout, "verified", first_record_at=first, note=joined(rollout.note, found.text))

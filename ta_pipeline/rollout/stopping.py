@@ -91,12 +91,12 @@ class Stopping:
         if now is None:
             return self._from_last_state(rollout, "")
         if now.state == "RUNNING" and rollout.stops < STOPS and was_interrupted(error):
-            self._tools.report(f"the job was restarted while it was to stop; trying again in {_PAUSE_SECONDS:g} s")
+            self._tools.warn(f"the job was restarted while it was to stop; trying again in {_PAUSE_SECONDS:g} s")
             time.sleep(_PAUSE_SECONDS)
             return at(rollout, "stopping", stops=rollout.stops + 1)
         if now.state == "RUNNING" and now.restarts == running.restarts:
             return failed(rollout, f"no savepoint could be taken, the old job runs on: {error}")
-        self._tools.report(
+        self._tools.warn(
             f"the job is {now.state} and takes no savepoint ({error}); cancelling it for its last checkpoint"
         )
         old.job.cancel()
@@ -124,7 +124,7 @@ class Stopping:
             with self._tools.flow(rollout) as flow:
                 return flow.committed()
         except KafkaSetupError as error:
-            self._tools.report(f"what was committed until the stop is not known: {error}")
+            self._tools.warn(f"what was committed until the stop is not known: {error}")
             return {}
 
     def _outage(self, rollout: Rollout, start_from: str | None) -> str:
@@ -133,7 +133,7 @@ class Stopping:
             return ""
         said = outage_note(self._tools.asked(rollout).settings, start_from, self._tools.revisions.newest())
         if said:
-            self._tools.report(said)
+            self._tools.warn(said)
         return said
 
     def _emitted_again(self, rollout: Rollout, start_from: str | None) -> int | None:
@@ -144,7 +144,7 @@ class Stopping:
             with self._tools.flow(rollout) as flow:
                 return flow.committed_after(written_at_ms(self._tools.platform.settings, start_from))
         except TaError as error:
-            self._tools.report(f"how many records are emitted again is not known: {error}")
+            self._tools.warn(f"how many records are emitted again is not known: {error}")
             return None
 
 

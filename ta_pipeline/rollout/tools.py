@@ -24,11 +24,13 @@ class Tools:
         platform: the deployment; its settings give addresses and secrets.
         revisions: where outcomes are recorded.
         report: told of everything, in words for people.
+        warn: told instead where something did not go as it should.
     """
 
     platform: Platform
     revisions: RevisionStore
     report: Report
+    warn: Report
 
     def old(self, rollout: Rollout) -> Platform:
         """What ran when this was planned, for questions and its stop: where it is, and where its state lies."""
@@ -86,7 +88,7 @@ class Tools:
             self._bring_table_job(version.on(self.platform))
         except TaError as error:
             # The tables are behind the topics, not before them: they catch up from there.
-            self.report(f"the table job does not run: {error}")
+            self.warn(f"the table job does not run: {error}")
             return joined(rollout.note, f"The table job does not run: {error}")
         return rollout.note
 

@@ -32,7 +32,7 @@ class WayBack:
 
     def give_up(self, rollout: Rollout) -> Rollout:
         """End the new version, and find what the old one goes on from."""
-        self._tools.report(f"{rollout.error}; returning to the old version")
+        self._tools.warn(f"{rollout.error}; returning to the old version")
         runtime = self._tools.asked(rollout).job
         if (other := stranger(runtime, rollout)) is not None:
             return failed(rollout, f"{rollout.error}; {foreign(other)}")
@@ -86,7 +86,7 @@ class WayBack:
         except NoAnswerError:
             raise
         except TaError as error:
-            self._tools.report(f"the new version's last state is not known: {error}")
+            self._tools.warn(f"the new version's last state is not known: {error}")
             left = None
         # Without one of its own, the last attempt went on from what the one before it had left.
         newest = left.path if left else rollout.start_from
@@ -99,15 +99,13 @@ class WayBack:
         try:
             old = previous.on(self._tools.platform)
             if not old.has_code:
-                self._tools.report(
-                    f"the code of {previous.release} is not here: whether it can read {path} is not known"
-                )
+                self._tools.warn(f"the code of {previous.release} is not here: whether it can read {path} is not known")
                 return False
             manifest, saved = describe_job(old.settings, old.local, old.code), state_at(old, path)
         except NoAnswerError:
             raise
         except TaError as error:
-            self._tools.report(f"whether the old version can read {path} is not known: {error}")
+            self._tools.warn(f"whether the old version can read {path} is not known: {error}")
             return False
         return saved is not None and not incompatibilities(manifest, saved, rollout.states)
 
@@ -115,7 +113,7 @@ class WayBack:
         """Again, for as long as anything is: the stream stands still. From the savepoint, if it was something else."""
         if time.time() - noted(rollout, rollout.returning_since) > self._patience_seconds:
             return failed(rollout, f"{rollout.error}; and the old version does not start: {error}")
-        self._tools.report(f"the return failed: {error}; trying again in {PAUSE_SECONDS:g} s")
+        self._tools.warn(f"the return failed: {error}; trying again in {PAUSE_SECONDS:g} s")
         time.sleep(PAUSE_SECONDS)
         savepoint = rollout.savepoint
         if not isinstance(error, DeployError) or savepoint is None or savepoint == rollout.back_from:

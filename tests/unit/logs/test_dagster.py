@@ -33,10 +33,11 @@ dg.materialize([prices], raise_on_error=False)
 """
 
 
-def lines_of(program: str, **environment: str) -> list[str]:
+def lines_of(program: str, *arguments: str, **environment: str) -> list[str]:
     """What a Python process of Dagster's prints."""
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [sys.executable, "-c", program, *arguments], cwd=REPOSITORY, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={**json_lines({**os.environ, "PYTHONPATH": str(REPOSITORY)}), **environment}, timeout=120, check=True,
     )  # fmt: skip
     return done.stdout.splitlines()
@@ -62,6 +63,25 @@ def test_other_python_processes_and_those_that_are_to_write_text_are_left_alone(
     program = "import logging, sys; logging.basicConfig(format='%(message)s', stream=sys.stdout); logging.error('x')"
     assert lines_of(program, TA_LOG_COMPONENT="") == ["x"]
     assert lines_of(program, TA_LOG_FORMAT="text") == ["x"]
+
+
+def test_a_log_that_a_program_keeps_in_a_file_of_its_own_is_left_alone(tmp_path: Path) -> None:
+    program = (
+        "import logging, sys; logging.basicConfig(format='%(message)s', handlers=[logging.FileHandler(sys.argv[1]),"
+        "logging.StreamHandler(sys.stdout)]); logging.error('x')"
+    )
+    path = tmp_path / "own.log"
+    (line,) = lines_of(program, str(path))
+    assert json.loads(line)["message"] == "x"
+    assert path.read_text(encoding="utf-8") == "x\n"
+
+
+def test_a_python_without_the_platform_says_nothing_of_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "print('x')"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
+        env=json_lines({name: value for name, value in os.environ.items() if name != "PYTHONPATH"}),
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("x\n", "")
 
 
 def test_what_dagster_prints_is_shown_and_kept_for_this_user_only(tmp_path: Path) -> None:

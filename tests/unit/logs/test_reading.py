@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 from typer.testing import CliRunner
@@ -15,71 +12,11 @@ from typer.testing import CliRunner
 from ta_pipeline.cli import app
 from ta_pipeline.errors import LogError
 from ta_pipeline.instants import rfc3339
-from ta_pipeline.logs.files import BLOCK_BYTES, LONGEST_BYTES, LogFile
-from ta_pipeline.logs.lines import Line, parse
-from ta_pipeline.logs.query import Query, answer, follow, minimum_of, since_of
+from ta_pipeline.logs.lines import parse
+from ta_pipeline.logs.query import Query, answer, minimum_of, since_of
+from ta_pipeline.logs.seeking import BLOCK_BYTES, LONGEST_BYTES
 from ta_pipeline.logs.view import as_json, as_text, told
-
-T0 = 1_784_642_400.0
-"""2026-07-21T14:00:00Z, epoch seconds."""
-
-
-def own(at: float, message: str, level: str = "INFO", **fields: object) -> str:
-    return json.dumps({"time": rfc3339(at, "milliseconds"), "level": level, "message": message, **fields})
-
-
-def kafka(at: float, message: str, level: str = "INFO") -> str:
-    return f"{rfc3339(at, 'milliseconds')} {level:<5} SocketServer {message}"
-
-
-def write(path: Path, *lines: str, ending: str = "\n") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n".join(lines) + ending)
-    return path
-
-
-def messages(lines: Iterator[Line]) -> list[str]:
-    return [line.message for line in lines]
-
-
-class EndError(Exception):
-    """The end of following."""
-
-
-def steps(*actions: Callable[[], object]) -> Callable[[], None]:
-    """Something that happens in each pause; after the last one following ends."""
-    left = iter(actions)
-
-    def pause() -> None:
-        action = next(left, None)
-        if action is None:
-            raise EndError
-        action()
-
-    return pause
-
-
-def followed(files: list[LogFile], query: Query, *actions: Callable[[], object]) -> list[str]:
-    lines = follow(lambda: files, query, steps(*actions))
-    found: list[str] = []
-    with pytest.raises(EndError):
-        found.extend(line.message for line in lines)
-    return found
-
-
-class Opening(Protocol):
-    """How a test opens a log."""
-
-    def __call__(self, path: Path, component: str = "a") -> LogFile:
-        """The log of a component in this file."""
-
-
-@pytest.fixture
-def log_of() -> Iterator[Opening]:
-    """Logs, which are closed at the end."""
-    with ExitStack() as opened:
-        yield lambda path, component="a": opened.enter_context(LogFile(component, path))
+from tests.log_files import T0, Opening, followed, kafka, messages, own, write
 
 
 @pytest.mark.parametrize(
@@ -110,6 +47,31 @@ def test_a_line_that_is_broken_is_shown_as_it_is(raw: bytes) -> None:
     line = parse("kafka", raw)
     assert (line.is_foreign, line.at) == (True, None)
     assert line.message == raw.decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00", "10000-01-01T00:00:00Z"])
+def test_a_time_that_has_no_date_in_utc_is_none(time: str) -> None:
+    own_line = parse("clock", json.dumps({"time": time, "level": "INFO", "message": "m"}).encode())
+    assert as_text(own_line).split() == ["clock", "INFO", "m"]
+    assert json.loads(as_json(parse("kafka", f"{time} INFO m".encode()))) == {
+        **({} if time.startswith("1") else {"level": "INFO"}), "message": f"{time} INFO m", "component": "kafka",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        "Traceback (most recent call last):",
+        "  + Exception Group Traceback (most recent call last):",
+        'Exception in thread "main" java.lang.OutOfMemoryError: Java heap space',
+    ],
+)
+def test_a_traceback_that_nobody_has_logged_is_an_error_with_all_its_lines(
+    tmp_path: Path, log_of: Opening, begins: str
+) -> None:
+    crash = [begins, "  File x", "ValueError: no"]
+    path = write(tmp_path / "a.log", own(T0, "mild"), *crash, own(T0 + 1, "mild again"))
+    assert messages(answer([log_of(path)], Query(level="ERROR"))) == crash
 
 
 def test_lines_of_a_former_version_are_understood() -> None:
@@ -166,12 +128,9 @@ def test_the_last_lines_are_found_however_they_lie_to_the_blocks_that_are_read(t
 def test_the_first_line_since_then_is_found_in_the_middle_of_a_large_file(tmp_path: Path, log_of: Opening) -> None:
     lines = [own(T0 + number, str(number), logger="x" * 400) for number in range(2_000)]
     path = write(tmp_path / "a.log", "banner without a time", *lines)
-    for since in (0, 1, 777, 1_998, 1_999):
+    for since in (1, 777, 1_998, 1_999):
         found = answer([log_of(path, "a")], Query(since=T0 + since))
-        # The banner's time is that at which the file was last written: now, which is later.
-        assert messages(line for line in found if line.message != "banner without a time") == [
-            str(number) for number in range(since, 2_000)
-        ]
+        assert messages(found) == [str(number) for number in range(since, 2_000)]
     passed_over = 2_000 - len(list(log_of(path, "a").lines(since=T0 + 1_900)))
     assert passed_over > 1_500
 
@@ -242,6 +201,18 @@ def test_a_line_is_shown_with_what_it_is_about_and_its_traceback_below() -> None
     assert json.loads(as_json(line)) == {**json.loads(raw), "component": "taskmanager"}
 
 
+def test_what_a_terminal_would_obey_is_shown_and_not_done() -> None:
+    evil, shown = "a\x1b[2J\r\x07\x9b1m\u202ez\tb", r"a\x1b[2J\x0d\x07\x9b1m\u202ez" + "\tb"
+    line = parse("kafka", evil.encode())
+    assert as_text(line, with_component=False) == shown
+    assert told(evil) == shown
+    line = parse("t", own(T0, evil, symbol=evil + "\nb", error=f"E\n{evil}").encode())
+    assert as_text(line, with_component=False) == (
+        f"2026-07-21T14:00:00.000Z INFO  {shown} symbol={shown}\\nb\nE\n{shown}"
+    )
+    assert told(own(T0, evil)) == f"2026-07-21T14:00:00.000Z {shown}"
+
+
 def test_who_follows_a_rollout_reads_sentences() -> None:
     assert told(own(T0, "it begins", logger="ta.rollout")) == "2026-07-21T14:00:00.000Z it begins"
     assert told("Traceback (most recent call last):") == "Traceback (most recent call last):"
@@ -300,3 +271,49 @@ class TestCommand:
         result = CliRunner().invoke(app, ["logs", "probe"])
         assert result.exit_code == 1
         assert "probe: not logged yet" in result.output
+        assert result.stdout == ""
+
+    @staticmethod
+    def told(*arguments: str) -> tuple[int, str]:
+        """Exit status and what was said on standard error, where nothing was found."""
+        result = CliRunner().invoke(app, ["logs", *arguments])
+        assert result.stdout == ""
+        return result.exit_code, " ".join(result.stderr.split())
+
+    def test_a_stack_that_is_not_there_is_told_with_the_folders(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TA_LOCAL_DIR", str(tmp_path / "elsewhere"))
+        status, said = self.told()
+        assert status == 1
+        assert f"no file in {tmp_path}/elsewhere/logs and {tmp_path}/elsewhere/rollouts; `ta up` starts" in said
+        status, said = self.told("rollout", "--since", "5m", "--level", "ERROR")
+        assert (status, f"no file in {tmp_path}/elsewhere/rollouts; " in said) == (1, True)
+        assert "TA_LOCAL_DIR" in said
+
+    def test_files_that_cannot_be_read_are_named(self, tmp_path: Path) -> None:
+        # A folder where the file should be: it is refused to everybody.
+        (tmp_path / "logs" / "probe.log").mkdir()
+        result = CliRunner().invoke(app, ["logs", "probe", "kafka", "-n", "1"])
+        assert (result.exit_code, result.stdout.split()[0]) == (0, "kafka")
+        assert f"not shown: {tmp_path}/logs/probe.log: Is a directory" in " ".join(result.stderr.split())
+        status, said = self.told("probe")
+        assert (status, f"no log in {tmp_path}/logs can be read; ask as the user" in said) == (1, True)
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["--level", "FATAL"], "no line matches --level FATAL"),
+            (["kafka", "--since", "0s"], "no line matches --since 0s"),
+            (["--symbol", "XYZ", "--level", "INFO"], "no line matches --symbol XYZ --level INFO"),
+            (["--symbol", "nvda"], "no line matches --symbol nvda; symbols are upper case: --symbol NVDA"),
+        ],
+    )
+    def test_where_no_line_matches_that_is_told(self, arguments: list[str], says: str) -> None:
+        assert self.told(*arguments) == (0, says)
+
+    def test_a_moment_that_has_not_come_is_refused(self) -> None:
+        status, said = self.told("--since", "2999-01-01T00:00:00Z")
+        assert status == 2
+        assert "--since is '2999-01-01T00:00:00Z', which has not come yet: it is 2" in said
+        assert "it is a duration (90s, 5m, 2h, 1d) or a time that has passed" in said

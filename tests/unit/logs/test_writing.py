@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -83,6 +84,24 @@ def test_what_cannot_be_put_into_words_is_written_all_the_same(log: logging.Logg
 def test_a_text_without_end_is_cut(log: logging.Logger, tmp_path: Path) -> None:
     log.info("x" * 10 * LONGEST)
     assert written(tmp_path)[0]["message"] == "x" * LONGEST + CUT
+
+
+def test_a_number_that_is_none_is_left_out_and_the_line_is_json(log: logging.Logger, tmp_path: Path) -> None:
+    for number in (math.nan, math.inf, -math.inf):
+        log.info("x", extra={"lag_ms": number, "offset": 7, "event_ts": number})
+    for line in written(tmp_path):
+        assert set(line) == ALWAYS | {"offset"}
+
+
+@pytest.mark.parametrize("before", range(LONGEST - len("s3cr3t-k3y"), LONGEST))
+def test_of_a_secret_where_a_text_is_cut_nothing_is_left(before: int) -> None:
+    settings = Settings(s3_secret_key="s3cr3t-k3y")  # noqa: S106 - of nobody
+    text = "x" * before + "s3cr3t-k3y" + "y" * 100
+    record = logging.LogRecord("ta.test", logging.ERROR, "", 0, text, (), None)
+    record.detail, record.stack_info = text, text
+    line = json.loads(JsonFormatter("probe", settings.without_secrets).format(record))
+    for name in ("message", "error", "detail"):
+        assert set(line[name]) <= {"x", "*", "y", CUT}
 
 
 def test_a_full_disk_ends_nothing_and_the_next_line_says_how_many_are_missing(tmp_path: Path) -> None:
