@@ -32,6 +32,8 @@ _NOT_FOUND = {404, 40401, 40402, 40403}
 _UNAUTHORIZED = {401, 403}
 _ABSENT = 404
 _NO_LEVEL = {404, 40401, 40408}
+_NO_REGISTRYS_ANSWER = (ValueError, TypeError, AttributeError, KeyError)
+"""What the client raises on an answer of 200 that is no JSON, as a proxy's page, or other JSON than a registry's."""
 
 
 @dataclass(frozen=True)
@@ -283,7 +285,7 @@ def asking(settings: Settings, subject: str) -> Iterator[None]:
     """Turn what the registry's client raises into our error.
 
     Raises:
-        SchemaError: the registry refused, or did not answer; the message names the subject.
+        SchemaError: the registry refused, or did not answer as one does; the message names the subject.
     """
     where = f"the schema registry at {settings.schema_registry_url} (TA_SCHEMA_REGISTRY_URL)"
     try:
@@ -301,4 +303,10 @@ def asking(settings: Settings, subject: str) -> Iterator[None]:
         if isinstance(error, OSError) or type(error).__module__.startswith("http"):
             reason = settings.without_secrets(str(error))
             raise SchemaError(f"{where} did not answer for {subject}: {reason}; is it up (`ta status`)?") from None
+        if isinstance(error, _NO_REGISTRYS_ANSWER):
+            reason = settings.without_secrets(f"{type(error).__name__}: {error}")
+            raise SchemaError(
+                f"{where} answered for {subject}, but not as a schema registry does: {reason}; is the URL that of its "
+                "API, with the path?"
+            ) from None
         raise
