@@ -72,7 +72,7 @@ class Merge:
         Args:
             channel: bars, signals or live.
             head: what names it.
-            bars: of a signal: bars since its indicator state began.
+            bars: of a signal: bars since its indicator state began; None: it does not say, so it counts as none.
             now_ms: the reader's clock.
             is_told: False for what was handed out before: it is known then, and nothing is told.
         """
@@ -97,8 +97,9 @@ class Merge:
                 self._expect_final(series, head, is_new, now_ms, events)
         if not is_told:
             return Taken(found, None, [])  # type: ignore[arg-type]
-        if not is_bar and found == "newest" and bars is not None:
-            self._judge_warm_up(head, bars, events)
+        if not is_bar and found == "newest":
+            # One that does not say of how many bars it is, is not to be acted on.
+            self._judge_warm_up(head, bars or 0, events)
         if found == "revises" and self._limits.drop_revisions:
             return Taken(None, "past", events)
         return Taken(found, None, events)  # type: ignore[arg-type]

@@ -16,13 +16,15 @@ from ta_pipeline.local.stack import local_settings
 from ta_pipeline.reader import Bar, Item, Signal, SignalReader
 from ta_pipeline.reader.positions import Start
 from ta_pipeline.sessions import NEW_YORK
+from ta_pipeline.signals.outputs import MINUTE
 
 
 def line_of(item: Item) -> str:
     """One line for a person."""
     match item:
         case Signal():
-            kind = f"final {item.revision}" if item.is_final else f"live {item.revision}"
+            name = "minute" if item.size == MINUTE else "final" if item.is_final else "live"
+            kind = f"{name} {item.revision}"
             rsi = "-" if item.rsi14 is None else f"{item.rsi14:.1f}"
             return f"{item.end:%H:%M:%S} {item.symbol:<6} {kind:<9} {item.standing:<8} close {item.c} rsi {rsi}"
         case Bar():

@@ -16,8 +16,8 @@ from tests.output_records import START_MS, bar, handed, signal
 UP, DOWN = {"macd": 0.2, "signal": 0.1, "hist": 0.1}, {"macd": 0.1, "signal": 0.2, "hist": -0.1}
 
 
-def said(macd: dict[str, float], *, final: bool = True, standing: Standing = "newest") -> Signal:
-    found = handed(signal("NVDA", START_MS, 170.1, final=final, macd=macd), standing)
+def said(macd: dict[str, float], *, final: bool = True, standing: Standing = "newest", size: str = "PT1S") -> Signal:
+    found = handed(signal("NVDA", START_MS, 170.1, final=final, macd=macd, size=size), standing)
     assert isinstance(found, Signal)
     return found
 
@@ -35,6 +35,12 @@ def test_finals_are_acted_on_once_for_each_turn() -> None:
 
 def test_live_signals_and_corrections_of_the_past_are_not_acted_on() -> None:
     assert orders(said(UP, final=False), said(UP, standing="revises")) == []
+
+
+def test_one_minute_signals_are_not_mixed_with_those_of_seconds() -> None:
+    assert orders(said(UP, size="PT1M"), WarmingUp("NVDA", "PT1M", 3, 34), said(UP), said(DOWN, size="PT1M")) == [
+        "14:30:00 buy NVDA at 170.1",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -57,6 +63,7 @@ def test_a_symbol_that_is_heard_again_may_still_be_warming_up() -> None:
 
 def test_each_item_is_a_line() -> None:
     assert line_of(said(UP)) == "14:30:00 NVDA   final 0   newest   close 170.1 rsi 55.1"
+    assert line_of(said(UP, size="PT1M")) == "14:30:00 NVDA   minute 0  newest   close 170.1 rsi 55.1"
     assert line_of(handed(bar("NVDA", START_MS))) == "14:30:00 NVDA   bar 0     newest   170.1 x 1200.0"
     assert line_of(Stale("NVDA", 31_000)) == "!        Stale(symbol='NVDA', silent_ms=31000)"
 
