@@ -52,7 +52,7 @@ def follow(symbols: Sequence[str], start: Start, most: int | None = None) -> int
 
 
 def start_of(text: str) -> Start:
-    """`latest`, `earliest`, or a time of today in New York, as `09:30`."""
+    """`latest`, `earliest`, or a time of today in New York, as `09:30`; the reader refuses one that is to come."""
     if text == "earliest":
         return "earliest"
     if text == "latest":
@@ -65,7 +65,9 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--symbols", default="", help="comma-separated; default: all")
-    parser.add_argument("--since", type=start_of, default="latest", help="latest, earliest, or HH:MM in New York")
+    parser.add_argument(
+        "--since", type=start_of, default="latest", help="latest, earliest, or HH:MM in New York, of today and past"
+    )
     parser.add_argument("--lines", type=int, help="stop after so many")
     chosen = parser.parse_args()
     try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
+from ta_pipeline.errors import SettingsError
 from ta_pipeline.reader import Disconnected, Heard, Item, Reconnected, Signal, Stale, WarmedUp, WarmingUp
-from ta_pipeline.reader.examples.follow_signals import line_of, start_of
+from ta_pipeline.reader.examples.follow_signals import follow, line_of, start_of
 from ta_pipeline.reader.examples.moving_position import MovingPosition
 from ta_pipeline.reader.records import Standing
 from ta_pipeline.sessions import NEW_YORK
@@ -74,3 +75,8 @@ def test_since_is_a_time_of_today_in_new_york() -> None:
     assert (since.hour, since.minute, since.tzinfo) == (9, 30, NEW_YORK)
     assert since.date() == datetime.now(NEW_YORK).date()
     assert start_of("earliest") == "earliest"
+
+
+def test_since_a_time_that_is_still_to_come_is_refused() -> None:
+    with pytest.raises(SettingsError, match="is in the future"):
+        follow(["NVDA"], datetime.now(NEW_YORK) + timedelta(minutes=5))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -43,6 +43,14 @@ def test_a_start_that_is_none_is_refused(start: Any, told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         checked_start(start)
     assert checked_start(datetime(2026, 1, 2, 9, 30, tzinfo=UTC))
+
+
+def test_a_start_that_is_still_to_come_is_refused() -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=30)
+    with pytest.raises(SettingsError, match=r"start=.* is in the future: it is .*or latest to begin now"):
+        checked_start(soon)
+    now = datetime.now(UTC)
+    assert checked_start(now) == now
 
 
 @pytest.mark.parametrize("name", ["stale_after_seconds", "warm_up_bars", "final_within_seconds", "remember_seconds"])
