@@ -209,6 +209,28 @@ def test_silence_outside_the_session_is_no_staleness() -> None:
     assert merge.judge(monday + 30_001) == [Stale("AAPL", 30_001)]
 
 
+def test_a_clock_that_is_set_back_hides_no_silence() -> None:
+    hour = 3_600_000
+    merge = Merge(LIMITS)
+    take(merge, R(1), T0)
+    assert merge.judge(T0 + 10_000) == []
+    take(merge, R(1, symbol="NVDA"), T0 + 10_000 - hour)
+    assert merge.judge(T0 + 30_000 - hour) == []
+    assert merge.judge(T0 + 30_001 - hour) == [Stale("AAPL", 30_001)]
+    assert merge.judge(T0 + 40_001 - hour) == [Stale("NVDA", 30_001)]
+    assert events(merge, R(2), now_ms=T0 + 50_000 - hour) == [Heard("AAPL", 50_000)]
+
+
+def test_a_clock_that_is_set_back_hides_nothing_that_is_overdue() -> None:
+    hour = 3_600_000
+    merge = Merge(LIMITS)
+    assert events(merge, R(0), live(1), R(0, symbol="NVDA")) == []
+    assert events(merge, live(1, symbol="NVDA"), now_ms=T0 + 5_000) == []
+    assert merge.judge(T0 + 5_000 - hour) == []
+    assert merge.judge(T0 + 20_001 - hour) == [Missing("final", "AAPL", T0 + 1_000, "overdue")]
+    assert merge.judge(T0 + 25_001 - hour) == [Missing("final", "NVDA", T0 + 1_000, "overdue")]
+
+
 RECORDS = st.lists(
     st.builds(
         R, st.integers(0, 60), st.integers(0, 3), st.booleans(), st.sampled_from(["AAPL", "NVDA"]), st.just("signals")
