@@ -31,7 +31,7 @@ class Limits:
     final_within_ms: int
     """Longest time from the last live update of a second to its final, and from a bar to its signal."""
     remember_ms: int = 180_000
-    """Three times the default horizon of revisions."""
+    """The default horizon of revisions, and two minutes."""
     stale_after_ms: int | None = 30_000
     session: str | None = None
     """Staleness is told within this session only (`ta_pipeline.sessions`); None: at any time."""

@@ -65,6 +65,23 @@ def test_finals_are_waited_for_as_long_as_the_settings_promise() -> None:
     assert Options(final_within_seconds=2).limits(load_settings()).final_within_ms == 2_000
 
 
+def test_windows_are_known_for_as_long_as_the_job_may_revise_them() -> None:
+    usual, long = load_settings(), load_settings(revision_horizon_ms=3_600_000)
+    assert Options().limits(usual).remember_ms == 180_000
+    assert Options().known_ms(usual) == 60_000 + 21_000
+    assert Options().limits(long).remember_ms == 3_600_000 + 120_000
+    assert Options().known_ms(long) == 3_600_000 + 21_000
+    none = load_settings(revision_horizon_ms=0)
+    assert (Options().limits(none).remember_ms, Options().known_ms(none)) == (180_000, 60_000)
+
+
+def test_what_is_said_of_how_long_windows_are_known_holds_whatever_the_horizon() -> None:
+    long, options = load_settings(revision_horizon_ms=3_600_000), Options(remember_seconds=30, know_seconds=0)
+    assert (options.limits(long).remember_ms, options.known_ms(long)) == (30_000, 0)
+    with pytest.raises(SettingsError, match="know_seconds=-1 is not allowed"):
+        Options(know_seconds=-1).limits(long)
+
+
 def statistics(state: str = "UP", idle_us: int = 400_000, leader: int = 1, fetch_state: str = "active") -> Any:
     partition = {"desired": True, "fetch_state": fetch_state, "leader": leader}
     other = {"desired": False, "fetch_state": "none", "leader": -1}
