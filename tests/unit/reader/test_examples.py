@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -10,6 +10,7 @@ from ta_pipeline.errors import SettingsError
 from ta_pipeline.reader import Disconnected, Heard, Item, Reconnected, Signal, Stale, WarmedUp, WarmingUp
 from ta_pipeline.reader.examples.follow_signals import follow, line_of, start_of
 from ta_pipeline.reader.examples.moving_position import MovingPosition
+from ta_pipeline.reader.examples.research_day import range_of
 from ta_pipeline.reader.records import Standing
 from ta_pipeline.sessions import NEW_YORK
 from tests.output_records import START_MS, bar, handed, signal
@@ -80,3 +81,24 @@ def test_since_is_a_time_of_today_in_new_york() -> None:
 def test_since_a_time_that_is_still_to_come_is_refused() -> None:
     with pytest.raises(SettingsError, match="is in the future"):
         follow(["NVDA"], datetime.now(NEW_YORK) + timedelta(minutes=5))
+
+
+def test_a_day_is_researched_from_open_to_close() -> None:
+    assert range_of(date(2026, 1, 2), "regular") == (
+        datetime(2026, 1, 2, 14, 30, tzinfo=UTC), datetime(2026, 1, 2, 21, tzinfo=UTC),
+    )  # fmt: skip
+    start, end = range_of(None, "regular")
+    assert end - start == timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("day", "told"),
+    [
+        (date(2026, 1, 4), "--day 2026-01-04 is not allowed: on that Sunday there is no session .* as 2026-01-02"),
+        (date(2026, 1, 1), "--day 2026-01-01 is not allowed: on that Thursday there is no session .* as 2025-12-31"),
+    ],
+)
+def test_a_day_without_a_session_is_refused_and_one_that_has_it_is_named(day: date, told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        range_of(day, "regular")
+    assert range_of(day, "utc_day")
