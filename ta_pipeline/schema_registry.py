@@ -234,6 +234,17 @@ def ensure_schemas(settings: Settings, subjects: Iterable[Subject] | None = None
         return [plan if plan.action == "unchanged" else _register(settings, client, plan) for plan in tight]
 
 
+def newest_schema(settings: Settings, name: str) -> str | None:
+    """The newest registered schema of a subject; None when there is none.
+
+    Raises:
+        SchemaError: the registry cannot be asked.
+    """
+    with registry_client(settings) as client:
+        found = _latest(settings, client, name)
+    return found.schema if found else None
+
+
 def wrong_compatibility(settings: Settings, subjects: Iterable[str]) -> list[str]:
     """Subjects whose compatibility in the registry is not BACKWARD, as text; empty when all are.
 
