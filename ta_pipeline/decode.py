@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Self
+from functools import cache
+from typing import Any, Literal, NamedTuple, Self, get_args, get_origin, get_type_hints
 
 import fastavro
 import msgspec
@@ -38,6 +40,10 @@ _SHAPES: Mapping[Channel, type[Struct]] = {
 _MISSING = re.compile(r"missing required field `(?P<name>\w+)`")
 _PLACE = re.compile(r" - at `\$\.(?P<path>[\w.]+)`$")
 _UNKNOWN_SCHEMA = {404, 40403}
+_ASK_AGAIN_SECONDS = 5.0
+_MOST_REFUSED = 1_000
+"""Ids of schemas that are remembered as refused: foreign bytes may look like any."""
+_AVRO = "AVRO"
 _MAGIC, _FRAME = 0, 5
 """Confluent's framing: a zero byte and the schema's id, 4 bytes, big-endian."""
 
@@ -128,7 +134,7 @@ class OutputDecoder:
         try:
             return channel, record, msgspec.convert(record, _SHAPES[channel])
         except msgspec.ValidationError as error:
-            raise _misshapen(topic, record, str(error)) from None
+            raise _misshapen(topic, record, _SHAPES[channel], str(error)) from None
 
 
 def head_of(record: Record) -> Head:
@@ -190,6 +196,7 @@ class _AvroValues:
         self._settings = settings
         self._registry = registry_client(settings)
         self._schemas: dict[int, Any] = {}
+        self._refused: dict[int, tuple[float, str]] = {}  # asked for again then, and why; the oldest first
 
     def close(self) -> None:
         self._registry.close()
@@ -202,7 +209,7 @@ class _AvroValues:
         number = int.from_bytes(value[1:_FRAME])
         schema = self._schemas.get(number)
         if schema is None:
-            schema = self._schemas[number] = self._fetch(topic, number)
+            schema = self._asked(topic, number)
         try:
             # Not the registry client's deserializer: it walks the schema anew for each record, twice the time.
             decoded: object = fastavro.schemaless_reader(io.BytesIO(value[_FRAME:]), schema, None)
@@ -210,22 +217,38 @@ class _AvroValues:
             raise BadRecordError("not_avro", f"{topic}: {type(error).__name__}: {error}") from None
         return decoded
 
-    def _fetch(self, topic: str, schema_id: int) -> Any:
-        """The schema, asked for once."""
+    def _asked(self, topic: str, number: int) -> Any:
+        """The schema of an id, asked for once; a refusal holds for some seconds, so that not each record asks."""
+        again_at, why = self._refused.get(number, (0.0, ""))
+        if time.monotonic() >= again_at:
+            self._refused.pop(number, None)
+            schema, why = self._fetch(topic, number)
+            if not why:
+                self._schemas[number] = schema
+                return schema
+            self._refused[number] = (time.monotonic() + _ASK_AGAIN_SECONDS, why)
+            if len(self._refused) > _MOST_REFUSED:
+                del self._refused[next(iter(self._refused))]
+        raise BadRecordError("unknown_schema", f"{topic}: id {number}{why}")
+
+    def _fetch(self, topic: str, number: int) -> tuple[Any, str]:
+        """The schema, or why there is none that could be used."""
         with asking(self._settings, f"the schema of a record of {topic}"):
             try:
-                found = self._registry.get_schema(schema_id)
+                found = self._registry.get_schema(number)
             except SchemaRegistryError as error:
                 if error.http_status_code in _UNKNOWN_SCHEMA or error.error_code in _UNKNOWN_SCHEMA:
-                    raise BadRecordError("unknown_schema", f"{topic}: id {schema_id}: {error.error_message}") from None
+                    return None, f": {error.error_message}"
                 raise
+        if (found.schema_type or _AVRO) != _AVRO:
+            return None, f" is not Avro: it is {found.schema_type}"
         try:
-            return fastavro.parse_schema(orjson.loads(found.schema_str or ""))
-        except (orjson.JSONDecodeError, fastavro.schema.SchemaParseException) as error:
-            raise BadRecordError("unknown_schema", f"{topic}: id {schema_id} is not Avro: {error}") from None
+            return fastavro.parse_schema(orjson.loads(found.schema_str or "")), ""
+        except Exception as error:  # a registry takes any text; on what is not Avro fastavro raises anything
+            return None, f" is not Avro: {type(error).__name__}: {error}"
 
 
-def _misshapen(topic: str, record: Record, said: str) -> BadRecordError:
+def _misshapen(topic: str, record: Record, shape: type[Struct], said: str) -> BadRecordError:
     """The error for what msgspec says of a record, with the value that it leaves out."""
     place = _PLACE.search(said)
     path = place["path"].split(".") if place else []
@@ -235,4 +258,16 @@ def _misshapen(topic: str, record: Record, said: str) -> BadRecordError:
     for name in path:
         value = value[name]
     detail = f"{topic}: {'.'.join(path)} is {value!r}: {said.removesuffix(place[0] if place else '')}"
+    if allowed := _allowed(shape, tuple(path)):
+        detail += f"; it is one of {', '.join(map(repr, allowed))}"
     return BadRecordError("missing_field" if value is None else "wrong_type", detail)
+
+
+@cache
+def _allowed(shape: type[Struct], path: tuple[str, ...]) -> tuple[object, ...]:
+    """The values that a field may have, where its shape lists them."""
+    kind: Any = shape
+    for name in path:
+        kind = get_type_hints(kind)[name]
+        kind = next((one for one in get_args(kind) if isinstance(one, type) and issubclass(one, Struct)), kind)
+    return get_args(kind) if get_origin(kind) is Literal else ()

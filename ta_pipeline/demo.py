@@ -36,7 +36,7 @@ from ta_pipeline.replay.inputs import ALL, day_of
 from ta_pipeline.replay.record import RecordedVerdict, newest_verdict, record_verdict
 from ta_pipeline.revisions import Revision, RevisionStore
 from ta_pipeline.rollout.flow import Flow
-from ta_pipeline.schema_registry import DIRECTORY, plan_schemas
+from ta_pipeline.schema_registry import DIRECTORY, newest_schema, plan_schemas
 from ta_pipeline.sessions import NEW_YORK, Sessions
 from ta_pipeline.settings import Settings
 from ta_pipeline.simulator import Market
@@ -140,16 +140,16 @@ class Demo:
     def evolve(self) -> None:
         """An additive field in a schema of the output: checked, registered, and no reader breaks.
 
-        Each demonstration adds a field of its own name, so that it is a new version however many there were before.
+        Each demonstration adds a field of its own name, so that it is a new version however many there were before; the
+        fields that others added stay.
         """
         folder, before = self._schemas, self._newest_version()
         added = f"note_{(before or 0) + 1}"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(DIRECTORY, folder)
         path = folder / f"{EVOLVED_SCHEMA}.avsc"
-        schema = json.loads(path.read_text(encoding="utf-8"))
-        schema["fields"].append({"name": added, "type": ["null", "string"], "default": None})
-        path.write_text(json.dumps(schema, indent=2), encoding="utf-8")
+        registered = newest_schema(self._settings, self._subject)
+        path.write_text(with_field(path.read_text(encoding="utf-8"), registered, added), encoding="utf-8")
         self._dagster("declare", {"TA_SCHEMA_DIR": str(folder)})
         self.proof.schema_change = SchemaChange(self._subject, added, before, self._newest_version())
 
@@ -321,3 +321,13 @@ def _claims(proof: Proof) -> Iterator[tuple[str, str, bool | None]]:
 
 def _milliseconds(p50: float | None, p99: float | None) -> str:
     return "" if p50 is None or p99 is None else f"p50 {p50:,.0f} ms, p99 {p99:,.0f} ms, the upgrade included"
+
+
+def with_field(schema: str, registered: str | None, name: str) -> str:
+    """A schema with one more field, and those that only the registered one has: a schema of an output only grows."""
+    found = json.loads(schema)
+    known = {field["name"] for field in found["fields"]}
+    others = json.loads(registered)["fields"] if registered else []
+    found["fields"] += [field for field in others if field["name"] not in known]
+    found["fields"].append({"name": name, "type": ["null", "string"], "default": None})
+    return json.dumps(found, indent=2)

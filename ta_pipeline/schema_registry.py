@@ -2,8 +2,8 @@
 
 Subjects follow TopicNameStrategy (`<topic>-value`), each BACKWARD. All are checked before any is registered, and
 only what changed is registered; a compatibility level that somebody loosened is set back. The check is made here, so
-that it names the fields and does not depend on how a registry is set; the registry checks again. The job itself never
-registers a schema.
+that it names the fields and does not depend on how a registry is set; the registry checks again. That no field of an
+output goes or changes is checked here only. The job itself never registers a schema.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from ta_pipeline.errors import SchemaError
+from ta_pipeline.schema_fields import lost
 from ta_pipeline.settings import Settings
 
 DIRECTORY = Path(__file__).resolve().parents[1] / "schema" / "avro"
@@ -32,6 +33,8 @@ _NOT_FOUND = {404, 40401, 40402, 40403}
 _UNAUTHORIZED = {401, 403}
 _ABSENT = 404
 _NO_LEVEL = {404, 40401, 40408}
+_NO_REGISTRYS_ANSWER = (ValueError, TypeError, AttributeError, KeyError)
+"""What the client raises on an answer of 200 that is no JSON, as a proxy's page, or other JSON than a registry's."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Subject:
     name: str
     schema: str
     """Avro, as JSON text."""
+    only_grows: bool = False
+    """Readers of a topic may lean on each field (docs/consumers.md): none goes or changes its type."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,11 @@ def declared_subjects(settings: Settings) -> tuple[Subject, ...]:
     if settings.status_topic:
         files[settings.status_topic] = "TaStatus"
     directory = Path(settings.schema_dir) if settings.schema_dir else DIRECTORY
-    return tuple(Subject(f"{topic}-value", read_schema(name, directory)) for topic, name in files.items())
+    outputs = set(settings.output_topics)
+    return tuple(
+        Subject(f"{topic}-value", read_schema(name, directory), only_grows=topic in outputs)
+        for topic, name in files.items()
+    )
 
 
 def read_schema(name: str, directory: Path = DIRECTORY) -> str:
@@ -150,10 +159,12 @@ def plan(
 
     Raises:
         SchemaError: a new version could not read what the newest one wrote, or readers of the newest version could not
-            read what an older one writes; names every such subject and field.
+            read what an older one writes, or a new version of an output lacks or changes a field; names every such
+            subject and field.
     """
     plans: list[SubjectPlan] = []
     refused: list[str] = []
+    shrunk: list[str] = []
     for subject in subjects:
         newest, own = latest.get(subject.name), earlier.get(subject.name)
         if newest is None:
@@ -172,11 +183,23 @@ def plan(
             refused.append(
                 f"{subject.name}, which is version {own.version}, read as version {newest.version}: {reason}"
             )
+        elif own is None and subject.only_grows and (fields := lost(newest.schema, subject.schema)):
+            shrunk.append(f"{subject.name}, against version {newest.version}: {', '.join(fields)}")
+    said = []
     if refused:
-        raise SchemaError(
+        said = [
             f"not {COMPATIBILITY} compatible with what is registered, so nothing was registered; give new fields a "
-            "default and keep the types of old ones:\n" + "\n".join(refused)
-        )
+            "default and keep the types of old ones:",
+            *refused,
+        ]
+    if shrunk:
+        said += [
+            "readers may lean on every field of an output, so nothing was registered; keep these as they were (null "
+            "where there is no value any more), and add what is new under another name:",
+            *shrunk,
+        ]
+    if said:
+        raise SchemaError("\n".join(said))
     return plans
 
 
@@ -209,6 +232,17 @@ def ensure_schemas(settings: Settings, subjects: Iterable[Subject] | None = None
     with registry_client(settings) as client:
         tight = [_tighten(settings, client, plan) for plan in plans]
         return [plan if plan.action == "unchanged" else _register(settings, client, plan) for plan in tight]
+
+
+def newest_schema(settings: Settings, name: str) -> str | None:
+    """The newest registered schema of a subject; None when there is none.
+
+    Raises:
+        SchemaError: the registry cannot be asked.
+    """
+    with registry_client(settings) as client:
+        found = _latest(settings, client, name)
+    return found.schema if found else None
 
 
 def wrong_compatibility(settings: Settings, subjects: Iterable[str]) -> list[str]:
@@ -283,7 +317,7 @@ def asking(settings: Settings, subject: str) -> Iterator[None]:
     """Turn what the registry's client raises into our error.
 
     Raises:
-        SchemaError: the registry refused, or did not answer; the message names the subject.
+        SchemaError: the registry refused, or did not answer as one does; the message names the subject.
     """
     where = f"the schema registry at {settings.schema_registry_url} (TA_SCHEMA_REGISTRY_URL)"
     try:
@@ -301,4 +335,10 @@ def asking(settings: Settings, subject: str) -> Iterator[None]:
         if isinstance(error, OSError) or type(error).__module__.startswith("http"):
             reason = settings.without_secrets(str(error))
             raise SchemaError(f"{where} did not answer for {subject}: {reason}; is it up (`ta status`)?") from None
+        if isinstance(error, _NO_REGISTRYS_ANSWER):
+            reason = settings.without_secrets(f"{type(error).__name__}: {error}")
+            raise SchemaError(
+                f"{where} answered for {subject}, but not as a schema registry does: {reason}; is the URL that of its "
+                "API, with the path?"
+            ) from None
         raise

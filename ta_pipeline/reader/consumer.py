@@ -3,7 +3,7 @@
     with SignalReader(load_settings(), symbols=["NVDA"]) as reader:
         for item in reader:
             match item:
-                case Signal(is_final=True, standing="newest" | "settles"): ...
+                case Signal(is_final=True, size="PT1S", standing="newest" | "settles"): ...
                 case Stale() | Disconnected(): ...
 
 A thin shell: `Source` reads, `OutputDecoder` decodes, `Merge` decides. One thread; call `poll` often, or iterate.
@@ -34,6 +34,8 @@ POLL_SECONDS = 1.0
 _JUDGE_SECONDS = 0.1
 _REGISTRY_RETRY_SECONDS = 1.0
 _SECOND_MS = 1_000
+_LEAST_KNOWN_MS = 60_000
+_LEAST_REVISED_MS, _BESIDE_THE_HORIZON_MS = 180_000, 120_000
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,12 @@ class Options:
     """MACD's signal line is the last to have all its bars: 26 + 9 - 1."""
     final_within_seconds: float | None = None
     """A second with live signals has its final by then, and a bar its signal; None: as the settings promise."""
-    remember_seconds: int = 180
-    """Windows older than this, beside the newest, are not known any more: three horizons of revisions by default."""
-    know_seconds: int = 60
-    """Finals of so long before the start are read, not handed out: a correction of theirs is then known as one."""
+    remember_seconds: int | None = None
+    """Windows older than this, beside the newest, are not known any more; None: two minutes more than the horizon of
+    revisions (`TA_REVISION_HORIZON_MS`), 180 s at least."""
+    know_seconds: int | None = None
+    """Finals of so long before the start are read, not handed out: a correction of theirs is then known as one. None:
+    the horizon of revisions and the time that a final takes, 60 s at least."""
     revisions: Literal["mark", "drop"] = "mark"
     """drop: what is of a past window is not handed out."""
 
@@ -64,17 +68,23 @@ class Options:
         for name in ("stale_after_seconds", "warm_up_bars", "final_within_seconds", "remember_seconds"):
             if (value := getattr(self, name)) is not None and value <= 0:
                 raise SettingsError(f"{name}={value} is not allowed: it is above 0")
-        if self.know_seconds < 0:
+        if self.know_seconds is not None and self.know_seconds < 0:
             raise SettingsError(f"know_seconds={self.know_seconds} is not allowed: it is 0 or more")
-        within, stale = self.final_within_seconds, self.stale_after_seconds
+        within, remember, stale = self.final_within_seconds, self.remember_seconds, self.stale_after_seconds
         return Limits(
             final_within_ms=_promised_ms(settings) if within is None else round(within * 1_000),
-            remember_ms=self.remember_seconds * 1_000,
+            remember_ms=_revised_ms(settings) if remember is None else remember * 1_000,
             stale_after_ms=None if stale is None else round(stale * 1_000),
             session=self.session,
             warm_up_bars=self.warm_up_bars,
             drop_revisions=self.revisions == "drop",
         )  # fmt: skip
+
+    def known_ms(self, settings: Settings) -> int:
+        """What was written so long before the start is read first."""
+        if self.know_seconds is not None:
+            return self.know_seconds * 1_000
+        return max(_LEAST_KNOWN_MS, settings.revision_horizon_ms + _promised_ms(settings))
 
 
 class _Ready(NamedTuple):
@@ -134,7 +144,7 @@ class SignalReader:
             symbols=self._symbols,
             start=checked_start(start),
             group=group,
-            known_ms=chosen.know_seconds * 1_000,
+            known_ms=chosen.known_ms(settings),
         )  # fmt: skip
         self._decoder = OutputDecoder(settings)
         try:
@@ -273,3 +283,8 @@ def _promised_ms(settings: Settings) -> int:
     """A second closes when the watermark passes it, in a quiet market by the close timeout; then it is committed."""
     closes_ms = _SECOND_MS + max(settings.max_out_of_orderness_ms, settings.bar_close_timeout_ms)
     return closes_ms + settings.checkpoint_interval_ms + MARGIN_MS
+
+
+def _revised_ms(settings: Settings) -> int:
+    """How long before the newest window a revision may be: the horizon, and room for an updated minute and the rest."""
+    return max(_LEAST_REVISED_MS, settings.revision_horizon_ms + _BESIDE_THE_HORIZON_MS)

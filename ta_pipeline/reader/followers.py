@@ -10,7 +10,7 @@ class Followers:
     """Windows that something has to follow on; what comes last within a time is told.
 
     Args:
-        within_ms: longest wait, by the reader's clock, from the last time something was expected.
+        within_ms: longest wait, by a clock that never goes back, from the last time something was expected.
     """
 
     def __init__(self, within_ms: int) -> None:

@@ -17,6 +17,7 @@ from ta_pipeline.reader.followers import Followers
 from ta_pipeline.reader.records import Standing
 from ta_pipeline.reader.series import LeftOut, Series
 from ta_pipeline.reader.silence import Silence
+from ta_pipeline.reader.steady import Steady
 from ta_pipeline.sessions import Sessions
 from ta_pipeline.signals.outputs import SECOND
 
@@ -30,7 +31,7 @@ class Limits:
     final_within_ms: int
     """Longest time from the last live update of a second to its final, and from a bar to its signal."""
     remember_ms: int = 180_000
-    """Three times the default horizon of revisions."""
+    """The default horizon of revisions, and two minutes."""
     stale_after_ms: int | None = 30_000
     session: str | None = None
     """Staleness is told within this session only (`ta_pipeline.sessions`); None: at any time."""
@@ -59,6 +60,7 @@ class Merge:
 
     def __init__(self, limits: Limits, symbols: Iterable[str] = (), now_ms: int = 0) -> None:
         self._limits = limits
+        self._steady = Steady(now_ms)
         self._series: dict[tuple[bool, str, str], Series] = {}
         self._warm: dict[tuple[str, str], bool] = {}
         self._no_final = Followers(limits.final_within_ms)
@@ -72,10 +74,11 @@ class Merge:
         Args:
             channel: bars, signals or live.
             head: what names it.
-            bars: of a signal: bars since its indicator state began.
+            bars: of a signal: bars since its indicator state began; None: it does not say, so it counts as none.
             now_ms: the reader's clock.
             is_told: False for what was handed out before: it is known then, and nothing is told.
         """
+        now_ms = self._steady.at(now_ms)
         events: list[Event] = []
         if (heard := self._silence.hear(head.symbol, now_ms)) is not None:
             events.append(heard)
@@ -97,21 +100,24 @@ class Merge:
                 self._expect_final(series, head, is_new, now_ms, events)
         if not is_told:
             return Taken(found, None, [])  # type: ignore[arg-type]
-        if not is_bar and found == "newest" and bars is not None:
-            self._judge_warm_up(head, bars, events)
+        if not is_bar and found == "newest":
+            # One that does not say of how many bars it is, is not to be acted on.
+            self._judge_warm_up(head, bars or 0, events)
         if found == "revises" and self._limits.drop_revisions:
             return Taken(None, "past", events)
         return Taken(found, None, events)  # type: ignore[arg-type]
 
     def judge(self, now_ms: int) -> list[Event]:
         """What time alone has brought about: staleness, and what is overdue."""
-        events: list[Event] = list(self._silence.judge(now_ms))
-        events += [Missing("final", *key, "overdue") for key in self._no_final.overdue(now_ms)]
-        events += [Missing("signal", *key, "overdue") for key in self._no_signal.overdue(now_ms)]
+        steady_ms = self._steady.at(now_ms)
+        events: list[Event] = list(self._silence.judge(steady_ms, now_ms))
+        events += [Missing("final", *key, "overdue") for key in self._no_final.overdue(steady_ms)]
+        events += [Missing("signal", *key, "overdue") for key in self._no_signal.overdue(steady_ms)]
         return events
 
     def count_from(self, now_ms: int) -> None:
         """Nothing could come until now: silence and waiting are counted from here on."""
+        now_ms = self._steady.at(now_ms)
         self._silence.count_from(now_ms)
         self._no_final.wait_again(now_ms)
         self._no_signal.wait_again(now_ms)

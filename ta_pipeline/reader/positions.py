@@ -7,7 +7,7 @@ late correction from a new value.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
@@ -18,7 +18,7 @@ from ta_pipeline.kafka_refusals import Refusals
 from ta_pipeline.reader.events import RecordsLost
 
 Start = Literal["latest", "earliest"] | datetime
-"""At the end of the log, at its beginning, or with what was written from a time on."""
+"""At the end of the log, at its beginning, or with what was written from a time on, which has passed."""
 Place = tuple[str, int]
 """Topic and partition."""
 
@@ -42,11 +42,17 @@ def checked_start(start: Start) -> Start:
     """`start`, when it is one.
 
     Raises:
-        SettingsError: it is none, or a time without a zone.
+        SettingsError: it is none, or a time without a zone, or one that is still to come.
     """
     if isinstance(start, datetime):
         if start.tzinfo is None:
             raise SettingsError(f"start={start.isoformat()} has no zone; give one, as in datetime(..., tzinfo=UTC)")
+        if start > (now := datetime.now(UTC)):
+            # Kafka would begin at the end of the log, and hand out what comes before the time.
+            raise SettingsError(
+                f"start={start.isoformat()} is in the future: it is {now.astimezone(start.tzinfo):%Y-%m-%d %H:%M:%S} "
+                "there; give a time that has passed, or latest to begin now"
+            )
     elif start not in {"latest", "earliest"}:
         raise SettingsError(f"start={start!r} is not allowed: it is latest, earliest or a datetime with a zone")
     return start

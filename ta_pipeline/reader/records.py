@@ -17,10 +17,10 @@ from ta_pipeline.decode import Head, Record, epoch_ms
 from ta_pipeline.shapes import Boll, Ema, Imbalance, Macd, TaBar, TaSignal, VolRealized, Vwap
 
 Standing = Literal["newest", "settles", "revises"]
-"""What a record is beside those that were handed out before, of the same symbol and window size.
+"""What a record is beside those handed out before, of the same symbol and window size; bars and signals apart.
 
 newest   no later window was handed out: the value to go by
-settles  the first final of a window that live signals have passed; no later final was handed out
+settles  a final, or a correction of it, of a window that live signals have passed; no later final was handed out
 revises  of a window that is past: a correction of it, never a new value
 """
 

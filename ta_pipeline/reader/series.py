@@ -73,7 +73,8 @@ class Series:
         if self.newest is None or end_ms >= self.newest:
             self.newest = end_ms
             return "newest"
-        return "settles" if before is None or end_ms > before else "revises"
+        # A correction of the newest final is one no less, though live signals have passed it.
+        return "settles" if before is None or end_ms >= before else "revises"
 
     def _take_live(self, end_ms: int, revision: int) -> Standing | LeftOut:
         final = self.newest_final

@@ -13,13 +13,13 @@ from ta_pipeline.sessions import Sessions
 
 
 class Silence:
-    """When each symbol was heard of.
+    """When each symbol was heard of, by a clock that never goes back.
 
     Args:
         stale_after_ms: longer silence is told; None: never.
         sessions: None: trades are to be expected at any time.
         symbols: expected though they were not heard of yet.
-        now_ms: the reader's clock.
+        now_ms: of that clock.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Silence:
         self._heard[symbol] = now_ms
         return None
 
-    def judge(self, now_ms: int) -> list[Stale]:
-        """The symbols that have become stale."""
+    def judge(self, now_ms: int, epoch_ms: int) -> list[Stale]:
+        """The symbols that have become stale; `epoch_ms` is the time of day, which says whether the session is open."""
         if self._stale_after_ms is None:
             return []
         if self._sessions is not None:
-            was_open, self._is_open = self._is_open, self._sessions.is_open(now_ms)
+            was_open, self._is_open = self._is_open, self._sessions.is_open(epoch_ms)
             if not self._is_open:
                 return []
             if not was_open:

@@ -63,9 +63,10 @@ def _topics(settings: Settings) -> Iterator[str]:
     yield "## What may change"
     yield paragraph(
         f"Subjects are {COMPATIBILITY}: a new version reads what older ones wrote. So a field may be added when it has "
-        "a default, and one may be taken away; a reader takes no notice of fields it does not know, and takes the "
-        "default for those that are missing. Every rollout asks first. Of a new version of `TaReject` with a "
-        "field that has no default:"
+        "a default, and one of an input may be taken away; a reader takes no notice of fields it does not know, and "
+        "takes the default for those that are missing. No field of an output is taken away, renamed or given another "
+        "type. No registry would refuse that, since each has a default: `ta rollout` and `declare` do. Every rollout "
+        "asks first. Of a new version of `TaReject` with a field that has no default:"
     )
     yield f"```text\n{_refusal()}\n```"
     yield "`optional` below: the field has a default, so it may be missing, or null."

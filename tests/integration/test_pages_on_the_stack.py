@@ -67,6 +67,8 @@ _WITHOUT_A_PERSON = {
     r"(ta feed.*)": r'[ -z "$FEED" ] || kill $FEED; \1 > feed.txt 2>&1 & FEED=$!; sleep 20',
     r"(ta job stop)": r"kill $FEED; FEED=; \1 > stopped.txt && cat stopped.txt",
     r"(ta prometheus)": r"\1 > prometheus.txt 2>&1 & PROMETHEUS=$!; sleep 60",
+    # A time of today that has passed, whenever this runs.
+    r"(python -m ta_pipeline\.reader\.examples\..* --since) 09:30": r"timeout 20 \1 00:00",
     r"(python -m ta_pipeline\.reader\.examples\..*|.* -f)": r"timeout 20 \1",
     r"(ta watch)": r"\1 --seconds 10",
     r"(.*) PATH": r"\1 $(tail -1 stopped.txt)",

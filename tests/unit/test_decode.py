@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import io
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import fastavro
 import orjson
 import pytest
 
 from ta_pipeline.decode import OutputDecoder, channels, epoch_ms, head_of
 from ta_pipeline.errors import BadRecordError, SchemaError
+from ta_pipeline.schema_registry import read_schema
 from ta_pipeline.settings import load_settings
 from tests.output_records import START_MS, bar, live, signal
 
@@ -17,7 +23,49 @@ AVRO = load_settings(
     schema_registry_username="reader",
     schema_registry_password="do-not-show",  # noqa: S106 - made up
 )
+HTML = b"<html>Sign in</html>"
 FRAMED = b"\x00\x00\x00\x00\x07" + b"\x02" * 20
+
+
+class Registry:
+    """Answers everybody the same, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.status, self.answer, self.asked = 200, b"", 0
+        registry = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                registry.asked += 1
+                self.send_response(registry.status)
+                self.send_header("Content-Length", str(len(registry.answer)))
+                self.end_headers()
+                self.wfile.write(registry.answer)
+
+            def log_message(self, *_: object) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    def has(self, schema: str, **more: str) -> None:
+        self.status, self.answer = 200, orjson.dumps({"schema": schema, **more})
+
+    def has_none(self) -> None:
+        self.status, self.answer = 404, orjson.dumps({"error_code": 40403, "message": "Schema not found"})
+
+    def decoder(self) -> OutputDecoder:
+        url = f"http://127.0.0.1:{self.server.server_port}"
+        return OutputDecoder(load_settings(output_format="avro-confluent", schema_registry_url=url))
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    found = Registry()
+    thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+    thread.join()
 
 
 def decode(record: Any, topic: str = SETTINGS.signals_topic) -> Any:
@@ -90,7 +138,7 @@ def test_a_signal_without_the_size_of_its_window_is_bad() -> None:
     for window in (None, {}, {"size": None}):
         with pytest.raises(BadRecordError, match=r"missing_field: .*window"):
             decode({**signal(), "window": window})
-    with pytest.raises(BadRecordError, match=r"wrong_type: .*window\.size is 'PT5S'"):
+    with pytest.raises(BadRecordError, match=r"wrong_type: .*window\.size is 'PT5S': .*'PT1S', 'PT1M'"):
         decode({**signal(), "window": {"size": "PT5S"}})
 
 
@@ -134,6 +182,70 @@ def test_a_registry_that_does_not_answer_is_no_bad_record_and_its_password_is_no
     with pytest.raises(SchemaError, match=r"http://127.0.0.1:1/.* did not answer") as caught:
         OutputDecoder(AVRO).decode(AVRO.signals_topic, FRAMED)
     assert "do-not-show" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        '{"type": "object", "properties": {"symbol": {"type": "string"}}}',
+        '{"title": "Signal"}',
+        '{"type": "record", "name": "A", "fields": [{"name": "b", "type": "other.Referenced"}]}',
+        "5",
+        "null",
+        "",
+        'syntax = "proto3";',
+    ],
+)
+def test_a_schema_that_is_not_avro_makes_the_record_bad_and_nothing_else(registry: Registry, schema: str) -> None:
+    registry.has(schema)
+    with registry.decoder() as decoder, pytest.raises(BadRecordError, match=r"unknown_schema: .*id 7 is not Avro"):
+        decoder.decode(AVRO.signals_topic, FRAMED)
+
+
+def test_a_schema_of_another_language_is_not_taken_for_avro(registry: Registry) -> None:
+    registry.has('{"type": "string"}', schemaType="JSON")
+    with registry.decoder() as decoder, pytest.raises(BadRecordError, match=r"unknown_schema: .*not Avro: it is JSON"):
+        decoder.decode(AVRO.signals_topic, FRAMED)
+
+
+@pytest.mark.parametrize("answer", [HTML, b"", b"[1]", b"7", b"null"])
+def test_what_answers_and_is_no_registry_is_no_bad_record(registry: Registry, answer: bytes) -> None:
+    registry.answer = answer
+    with registry.decoder() as decoder, pytest.raises(SchemaError, match="not as a schema registry does"):
+        decoder.decode(AVRO.signals_topic, FRAMED)
+
+
+def test_an_unknown_schema_is_asked_for_again_after_some_seconds(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.has_none()
+    with registry.decoder() as decoder:
+        for _ in range(3):
+            with pytest.raises(BadRecordError, match=r"unknown_schema: .*id 7: Schema not found"):
+                decoder.decode(AVRO.signals_topic, FRAMED)
+        assert registry.asked == 1
+        monkeypatch.setattr("ta_pipeline.decode._ASK_AGAIN_SECONDS", 0.0)
+        late = FRAMED[:4] + b"\x08" + FRAMED[5:]
+        for _ in range(2):
+            with pytest.raises(BadRecordError, match=r"unknown_schema: .*id 8"):
+                decoder.decode(AVRO.signals_topic, late)
+        assert registry.asked == 3
+        schema = fastavro.parse_schema(orjson.loads(read_schema("TaLate")))
+        record = {field["name"]: None for field in schema["fields"]} | {"reason": "beyond_horizon"}
+        written = io.BytesIO()
+        fastavro.schemaless_writer(written, schema, record)
+        registry.has(read_schema("TaLate"))
+        assert decoder.decode(AVRO.late_topic, late[:5] + written.getvalue()) == ("late", record)
+
+
+def test_a_few_foreign_ids_are_remembered_and_not_all(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ta_pipeline.decode._MOST_REFUSED", 2)
+    registry.has_none()
+    with registry.decoder() as decoder:
+        for number in (1, 2, 3, 3, 2, 1):
+            with pytest.raises(BadRecordError, match=f"id {number}:"):
+                decoder.decode(AVRO.signals_topic, b"\x00" + number.to_bytes(4) + FRAMED[5:])
+    assert registry.asked == 4
 
 
 def test_a_head_has_key_and_times_as_epoch_milliseconds() -> None:

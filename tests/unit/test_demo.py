@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 from ta_pipeline import cli_demo, cli_stack
 from ta_pipeline.cli import app
-from ta_pipeline.demo import Proof, SchemaChange, is_refuted, opening
+from ta_pipeline.demo import Proof, SchemaChange, is_refuted, opening, with_field
 from ta_pipeline.local.stack import Stack
 from ta_pipeline.revisions import Revision
+from ta_pipeline.schema_registry import Registered, Subject, plan, read_schema
 from tests.messages import trade, write_recording
 
 OPEN = 1_767_364_200.0
@@ -108,3 +109,13 @@ def _recording(path: Path, *seconds: float) -> Path:
         return trade(number, 0, 10.0, t=moment)
 
     return write_recording(path, [stamped(number, second) for number, second in enumerate(seconds, 1)])
+
+
+def test_a_further_demonstration_keeps_the_field_that_the_one_before_added() -> None:
+    declared = read_schema("TaBar1s")
+    first = with_field(declared, None, "note_2")
+    second = with_field(declared, first, "note_3")
+    for before, after in ((declared, first), (first, second)):
+        subject = Subject("ta.bars.1s.v1-value", after, only_grows=True)
+        (found,) = plan([subject], {subject.name: Registered(before, 7, 3)})
+        assert found.action == "evolve"

@@ -103,3 +103,69 @@ def test_every_breaking_subject_is_named_with_its_field_and_the_version_it_break
         "b-value, against version 3: reader type: int not compatible with writer type: string at /fields/0/type "
         "(type mismatch)",
     ]
+
+
+VOLUME: Field = {"name": "volume", "type": ["null", "long"], "default": None}
+
+
+def nested(*fields: Field) -> Field:
+    inner = {"type": "record", "name": "Bands", "fields": list(fields)}
+    return {"name": "boll", "type": ["null", inner], "default": None}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ([SYMBOL, OPTIONAL], [SYMBOL], "venue is gone"),
+        ([SYMBOL, OPTIONAL], [SYMBOL, {**OPTIONAL, "name": "exchange", "aliases": ["venue"]}], "venue is gone"),
+        ([nested(OPTIONAL, VOLUME)], [nested(OPTIONAL)], "boll.volume is gone"),
+        ([SYMBOL, nested(OPTIONAL, VOLUME)], [SYMBOL], "boll is gone"),
+        (
+            [{"name": "seq", "type": "int"}],
+            [{"name": "seq", "type": "long"}],
+            "seq is long, it was int",
+        ),
+        ([SYMBOL], [{"name": "symbol", "type": "bytes"}], "symbol is bytes, it was string"),
+        ([SYMBOL], [{"name": "symbol", "type": ["string", "null"]}], "symbol is null or string, it was string"),
+        (
+            [{"name": "at", "type": "long"}],
+            [{"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}}],
+            'at is long (logicalType "timestamp-millis"), it was long',
+        ),
+    ],
+)
+def test_a_field_of_an_output_that_goes_or_changes_is_refused_by_name(
+    before: list[Field], after: list[Field], told: str
+) -> None:
+    assert unreadable(record(*after), record(*before)) is None
+    subject = Subject("a-value", record(*after), only_grows=True)
+    with pytest.raises(SchemaError, match="nothing was registered; keep these as they were") as raised:
+        plan([subject], {"a-value": registered(record(*before))})
+    assert str(raised.value).splitlines()[1:] == [f"a-value, against version 3: {told}"]
+    assert plan([Subject("a-value", record(*after))], {"a-value": registered(record(*before))})
+
+
+def test_a_field_of_an_output_may_be_added_and_described_and_used_again_by_its_name() -> None:
+    before = record(SYMBOL, nested(OPTIONAL), {"name": "wide", "type": ["null", "Bands"], "default": None})
+    described = {"name": "symbol", "type": {"type": "string"}, "doc": "as listed"}
+    after = record(VOLUME, described, nested(OPTIONAL, VOLUME), {"name": "wide", "type": ["null", "Bands"]})
+    subject = Subject("a-value", after, only_grows=True)
+    assert plan([subject], {"a-value": registered(before)}) == [SubjectPlan(subject, "evolve")]
+
+
+def test_an_output_may_go_back_to_an_older_version() -> None:
+    subject = Subject("a-value", record(SYMBOL), only_grows=True)
+    newest, own = {"a-value": registered(record(SYMBOL, OPTIONAL))}, {"a-value": Registered(record(SYMBOL), 5, 1)}
+    assert plan([subject], newest, own) == [SubjectPlan(subject, "unchanged", 5, 1, newer=3)]
+
+
+def test_outputs_only_grow_and_inputs_may_lose_a_field() -> None:
+    settings = load_settings(status_topic="ta.status.v1")
+    growing = {subject.name for subject in declared_subjects(settings) if subject.only_grows}
+    assert growing == {f"{topic}-value" for topic in settings.output_topics}
+
+
+def test_a_record_within_itself_is_compared_too() -> None:
+    tree: Field = {"name": "left", "type": ["null", "Tick"], "default": None}
+    subject = Subject("a-value", record(tree, OPTIONAL), only_grows=True)
+    assert plan([subject], {"a-value": registered(record(tree))}) == [SubjectPlan(subject, "evolve")]

@@ -16,13 +16,15 @@ from ta_pipeline.local.stack import local_settings
 from ta_pipeline.reader import Bar, Item, Signal, SignalReader
 from ta_pipeline.reader.positions import Start
 from ta_pipeline.sessions import NEW_YORK
+from ta_pipeline.signals.outputs import MINUTE
 
 
 def line_of(item: Item) -> str:
     """One line for a person."""
     match item:
         case Signal():
-            kind = f"final {item.revision}" if item.is_final else f"live {item.revision}"
+            name = "minute" if item.size == MINUTE else "final" if item.is_final else "live"
+            kind = f"{name} {item.revision}"
             rsi = "-" if item.rsi14 is None else f"{item.rsi14:.1f}"
             return f"{item.end:%H:%M:%S} {item.symbol:<6} {kind:<9} {item.standing:<8} close {item.c} rsi {rsi}"
         case Bar():
@@ -50,7 +52,7 @@ def follow(symbols: Sequence[str], start: Start, most: int | None = None) -> int
 
 
 def start_of(text: str) -> Start:
-    """`latest`, `earliest`, or a time of today in New York, as `09:30`."""
+    """`latest`, `earliest`, or a time of today in New York, as `09:30`; the reader refuses one that is to come."""
     if text == "earliest":
         return "earliest"
     if text == "latest":
@@ -63,7 +65,9 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--symbols", default="", help="comma-separated; default: all")
-    parser.add_argument("--since", type=start_of, default="latest", help="latest, earliest, or HH:MM in New York")
+    parser.add_argument(
+        "--since", type=start_of, default="latest", help="latest, earliest, or HH:MM in New York, of today and past"
+    )
     parser.add_argument("--lines", type=int, help="stop after so many")
     chosen = parser.parse_args()
     try:

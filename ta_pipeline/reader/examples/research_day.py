@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 
-from ta_pipeline.errors import TaError
+from ta_pipeline.errors import SettingsError, TaError
 from ta_pipeline.local.stack import local_settings
 from ta_pipeline.reader.research import bars_between, signals_between
 from ta_pipeline.sessions import Sessions
@@ -46,6 +46,25 @@ def summary(symbols: list[str], start: datetime, end: datetime) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["bars", "volume", "oversold", "return after"])
 
 
+def range_of(day: date | None, session: str) -> tuple[datetime, datetime]:
+    """Start and end of the session of a day; without one, the last hour.
+
+    Raises:
+        SettingsError: the day has no session.
+    """
+    if day is None:
+        end = datetime.now(UTC)
+        return end - timedelta(hours=1), end
+    sessions = Sessions(session)
+    if (bounds := sessions.session_bounds(day)) is None:
+        before = next(one for back in range(1, 15) if sessions.session_bounds(one := day - timedelta(days=back)))
+        raise SettingsError(
+            f"--day {day} is not allowed: on that {day:%A} there is no session (TA_SESSION={session}); give a day on "
+            f"which the exchange opens, as {before}, the last one before it"
+        )
+    return datetime.fromtimestamp(bounds.start_ms / 1_000, UTC), datetime.fromtimestamp(bounds.end_ms / 1_000, UTC)
+
+
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -53,10 +72,7 @@ def main() -> int:
     parser.add_argument("--day", type=date.fromisoformat, help="session of this day; default: the last hour")
     chosen = parser.parse_args()
     try:
-        settings = local_settings()
-        bounds = chosen.day and Sessions(settings.session).session_bounds(chosen.day)
-        end = datetime.fromtimestamp(bounds.end_ms / 1_000, UTC) if bounds else datetime.now(UTC)
-        start = datetime.fromtimestamp(bounds.start_ms / 1_000, UTC) if bounds else end - timedelta(hours=1)
+        start, end = range_of(chosen.day, local_settings().session)
         sys.stdout.write(f"{summary(chosen.symbols, start, end)}\n")
     except TaError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -25,7 +25,7 @@ class R(NamedTuple):
     final: bool = True
     symbol: str = "AAPL"
     channel: Channel = "signals"
-    bars: int = 100
+    bars: int | None = 100
 
     @property
     def head(self) -> Head:
@@ -67,7 +67,14 @@ def test_a_final_beats_a_live_signal_of_any_revision() -> None:
 def test_a_correction_of_an_older_second_is_never_the_newest_value() -> None:
     assert standings([R(1), R(2), R(1, 1)]) == ["newest", "newest", "revises"]
     assert standings([R(1), R(2), R(2, 1)]) == ["newest", "newest", "newest"]
-    assert standings([live(2), R(1), R(1, 1)]) == ["newest", "settles", "revises"]
+    assert standings([live(3), R(1), R(2), R(1, 1)]) == ["newest", "settles", "settles", "revises"]
+
+
+def test_a_correction_of_the_newest_final_value_is_the_newest_final_value_with_live_signals_and_without() -> None:
+    assert standings([live(2), R(1), R(1, 1), R(1, 2)]) == ["newest", "settles", "settles", "settles"]
+    assert standings([R(1), R(1, 1), R(1, 2)]) == ["newest", "newest", "newest"]
+    drop = Limits(final_within_ms=20_000, drop_revisions=True)
+    assert standings([live(2), R(1), R(1, 1)], drop) == ["newest", "settles", "settles"]
 
 
 def test_a_late_bar_of_a_second_that_had_none_is_of_the_past() -> None:
@@ -127,6 +134,12 @@ def test_warming_up_is_told_once_and_so_is_its_end() -> None:
 
 def test_a_symbol_that_is_warm_from_the_start_is_not_spoken_of() -> None:
     assert events(Merge(LIMITS), R(1, bars=500)) == []
+
+
+def test_a_signal_that_does_not_say_of_how_many_bars_it_is_is_not_warm() -> None:
+    merge = Merge(LIMITS)
+    assert events(merge, R(1, bars=None), R(2, bars=None)) == [WarmingUp("AAPL", "PT1S", 0, 34)]
+    assert events(merge, R(3)) == [WarmedUp("AAPL", "PT1S", 100)]
 
 
 def test_a_second_whose_final_was_passed_is_missing_it() -> None:
@@ -194,6 +207,28 @@ def test_silence_outside_the_session_is_no_staleness() -> None:
     assert merge.judge(close + 3_600_000) == []
     assert merge.judge(monday) == []
     assert merge.judge(monday + 30_001) == [Stale("AAPL", 30_001)]
+
+
+def test_a_clock_that_is_set_back_hides_no_silence() -> None:
+    hour = 3_600_000
+    merge = Merge(LIMITS)
+    take(merge, R(1), T0)
+    assert merge.judge(T0 + 10_000) == []
+    take(merge, R(1, symbol="NVDA"), T0 + 10_000 - hour)
+    assert merge.judge(T0 + 30_000 - hour) == []
+    assert merge.judge(T0 + 30_001 - hour) == [Stale("AAPL", 30_001)]
+    assert merge.judge(T0 + 40_001 - hour) == [Stale("NVDA", 30_001)]
+    assert events(merge, R(2), now_ms=T0 + 50_000 - hour) == [Heard("AAPL", 50_000)]
+
+
+def test_a_clock_that_is_set_back_hides_nothing_that_is_overdue() -> None:
+    hour = 3_600_000
+    merge = Merge(LIMITS)
+    assert events(merge, R(0), live(1), R(0, symbol="NVDA")) == []
+    assert events(merge, live(1, symbol="NVDA"), now_ms=T0 + 5_000) == []
+    assert merge.judge(T0 + 5_000 - hour) == []
+    assert merge.judge(T0 + 20_001 - hour) == [Missing("final", "AAPL", T0 + 1_000, "overdue")]
+    assert merge.judge(T0 + 25_001 - hour) == [Missing("final", "NVDA", T0 + 1_000, "overdue")]
 
 
 RECORDS = st.lists(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -45,6 +45,14 @@ def test_a_start_that_is_none_is_refused(start: Any, told: str) -> None:
     assert checked_start(datetime(2026, 1, 2, 9, 30, tzinfo=UTC))
 
 
+def test_a_start_that_is_still_to_come_is_refused() -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=30)
+    with pytest.raises(SettingsError, match=r"start=.* is in the future: it is .*or latest to begin now"):
+        checked_start(soon)
+    now = datetime.now(UTC)
+    assert checked_start(now) == now
+
+
 @pytest.mark.parametrize("name", ["stale_after_seconds", "warm_up_bars", "final_within_seconds", "remember_seconds"])
 def test_an_option_that_makes_no_sense_is_refused_by_name(name: str) -> None:
     options: dict[str, Any] = {name: 0}
@@ -55,6 +63,23 @@ def test_an_option_that_makes_no_sense_is_refused_by_name(name: str) -> None:
 def test_finals_are_waited_for_as_long_as_the_settings_promise() -> None:
     assert Options().limits(load_settings()).final_within_ms == 1_000 + 5_000 + 10_000 + 5_000
     assert Options(final_within_seconds=2).limits(load_settings()).final_within_ms == 2_000
+
+
+def test_windows_are_known_for_as_long_as_the_job_may_revise_them() -> None:
+    usual, long = load_settings(), load_settings(revision_horizon_ms=3_600_000)
+    assert Options().limits(usual).remember_ms == 180_000
+    assert Options().known_ms(usual) == 60_000 + 21_000
+    assert Options().limits(long).remember_ms == 3_600_000 + 120_000
+    assert Options().known_ms(long) == 3_600_000 + 21_000
+    none = load_settings(revision_horizon_ms=0)
+    assert (Options().limits(none).remember_ms, Options().known_ms(none)) == (180_000, 60_000)
+
+
+def test_what_is_said_of_how_long_windows_are_known_holds_whatever_the_horizon() -> None:
+    long, options = load_settings(revision_horizon_ms=3_600_000), Options(remember_seconds=30, know_seconds=0)
+    assert (options.limits(long).remember_ms, options.known_ms(long)) == (30_000, 0)
+    with pytest.raises(SettingsError, match="know_seconds=-1 is not allowed"):
+        Options(know_seconds=-1).limits(long)
 
 
 def statistics(state: str = "UP", idle_us: int = 400_000, leader: int = 1, fetch_state: str = "active") -> Any:
