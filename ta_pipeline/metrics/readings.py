@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from ta_pipeline.errors import PrometheusError
 from ta_pipeline.metrics.catalog import metric
 from ta_pipeline.metrics.panel import Panel, Query, Row, filled, names_in
 from ta_pipeline.metrics.prometheus import Prometheus, Series, Target
@@ -90,14 +91,33 @@ class Asked:
         return filled(expr, self.namespace, self.deployment, self.span.rate_interval)
 
 
-def read(prometheus: Prometheus, rows: Sequence[Row], asked: Asked) -> dict[str, list[Reading]]:
+def targets_of(prometheus: Prometheus) -> tuple[list[Target], str]:
+    """What Prometheus scrapes now, and why that is not known; the second is empty where it is.
+
+    It only explains empty panels: where it is refused, as by what does not scrape itself, or by a gateway, the report
+    is made without.
+    """
+    try:
+        return prometheus.targets(), ""
+    except PrometheusError as error:
+        return [], str(error)
+
+
+def read(
+    prometheus: Prometheus, rows: Sequence[Row], asked: Asked, targets: Collection[Target]
+) -> dict[str, list[Reading]]:
     """Ask all panels; the readings of each row by its title.
+
+    Args:
+        prometheus: is asked.
+        rows: of panels.
+        asked: time and job.
+        targets: what Prometheus scrapes now, as far as it is known.
 
     Raises:
         PrometheusError: Prometheus refused a query, or does not answer.
     """
     names = prometheus.names(asked.span)
-    targets = prometheus.targets()
 
     def one(panel: Panel) -> Reading:
         lines: list[Line] = []
