@@ -182,6 +182,8 @@ def why_empty(panel: Panel, names: Collection[str], targets: Iterable[Target], a
         asked: what was asked.
     """
     wanted = {name for query in panel.queries if not query.is_limit for name in names_in(query.expr)}
+    # Of Prometheus itself, where it only says whether a counter is new.
+    wanted = wanted - {"up"} or wanted
     missing = sorted(wanted - set(names))
     down = [target for target in targets if target.error]
     if panel.when_none and names and not down:
