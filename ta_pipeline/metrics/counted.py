@@ -11,16 +11,22 @@ from __future__ import annotations
 
 from ta_pipeline.metrics.panel import Query
 from ta_pipeline.metrics.scope import SCOPE
+from ta_pipeline.metrics.span import COUNT_SECONDS
 
-EVERY_SECONDS = 30
-"""Between two counts. Grafana asks for no points that are closer: then the time of a point always has a count in it."""
+EVERY = f"{COUNT_SECONDS}s"
 WITHIN = "5m"
 _UP = f"up{{{SCOPE}}} offset {WITHIN}"
 
 
 def seldom(expr: str, legend: str) -> Query:
     """The largest value of an expression in the time of each point."""
-    return Query(f"max_over_time({expr}[$__rate_interval:{EVERY_SECONDS}s])", legend, least_step_seconds=EVERY_SECONDS)
+    # Points that are closer would have times without a count in them.
+    return Query(f"max_over_time({expr}[$__rate_interval:{EVERY}])", legend, least_step_seconds=COUNT_SECONDS)
+
+
+def more_seldom(expr: str, seconds: int) -> str:
+    """An expression with so many seconds between two counts; one without counts is as it was."""
+    return expr.replace(f":{EVERY}]", f":{seconds}s]")
 
 
 def risen(series: str) -> str:

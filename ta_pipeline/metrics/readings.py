@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from ta_pipeline.errors import PrometheusError
 from ta_pipeline.metrics.catalog import metric
+from ta_pipeline.metrics.counted import more_seldom
 from ta_pipeline.metrics.panel import Panel, Query, Row, filled, names_in
 from ta_pipeline.metrics.prometheus import Prometheus, Series, Target
 from ta_pipeline.metrics.span import Span
@@ -88,6 +89,7 @@ class Asked:
 
     def filled(self, expr: str) -> str:
         """The expression as it is asked."""
+        expr = more_seldom(expr, self.span.count_seconds)
         return filled(expr, self.namespace, self.deployment, self.span.rate_interval)
 
 

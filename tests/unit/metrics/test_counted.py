@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ta_pipeline.metrics.panel import Query, filled
+from ta_pipeline.metrics.panel import Query
 from ta_pipeline.metrics.panels import ROWS, STARTED_AGAIN
+from ta_pipeline.metrics.readings import Asked
 from ta_pipeline.metrics.span import span_until
 from tests.promtool import run
 
@@ -46,7 +47,7 @@ def value(expr: str, series: dict[str, str], folder: Path, *, since: float = 900
         since: the span of the report that asks.
         at: when it asks.
     """
-    expr = filled(expr, ".*", "torghut_ta", span_until(0.0, since).rate_interval)
+    expr = Asked(span_until(0.0, since), ".*", "torghut_ta").filled(expr)
     for number in range(-1, 20):
         expected = [] if number < 0 else [{"labels": "{}", "value": number}]
         asking = {"expr": f"round(sum({expr}))", "eval_time": at, "exp_samples": expected}
@@ -77,6 +78,7 @@ def test_an_event_is_in_one_point_however_far_apart_they_are(
 
 
 def test_a_count_of_a_long_time_is_no_more_than_that_of_its_worst_minutes(tmp_path: Path) -> None:
+    assert ":150s]" in Asked(span_until(0.0, 31 * DAY), ".*", "job").filled(asked("Restarts in", "job").expr)
     restarts = {RESTARTS: "0x60 1x60 2x60 3x60"}
     assert value(asked("Restarts in", "job").expr, restarts, tmp_path, since=10 * DAY) == 1
 
