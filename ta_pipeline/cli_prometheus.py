@@ -8,11 +8,11 @@ import subprocess
 import typer
 from rich.console import Console
 
-from ta_pipeline.errors import TaError
+from ta_pipeline.errors import StackError, TaError
 from ta_pipeline.local.ports import require_free
 from ta_pipeline.local.prometheus import prometheus_command, prometheus_url
 from ta_pipeline.local.settings import load_local_settings
-from ta_pipeline.processes import end_group
+from ta_pipeline.processes import killed, wait_or_end
 from ta_pipeline.terminal import end_as_by_ctrl_c, fail
 
 console = Console()
@@ -37,10 +37,8 @@ def prometheus() -> None:
     end_as_by_ctrl_c()
     # A group of its own: Ctrl-C is for this process, which then ends it in its own way.
     with subprocess.Popen(command, start_new_session=True) as process:
-        try:
-            process.wait()
-        except KeyboardInterrupt:
-            # It writes what it has in memory.
-            end_group(process, (signal.SIGTERM,), STOP_SECONDS)
-    if process.returncode > 0:
-        raise typer.Exit(process.returncode)
+        # By SIGTERM it writes what it has in memory.
+        status = wait_or_end(process, (signal.SIGTERM,), STOP_SECONDS)
+    if process.returncode < 0 and status:
+        fail(StackError(killed("Prometheus", process.returncode)), status)
+    raise typer.Exit(status)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from ta_pipeline.errors import TaError
 from ta_pipeline.local.prometheus import prometheus_url
@@ -42,14 +43,17 @@ def report(
         prometheus = Prometheus(url or prometheus_url(load_local_settings()))
         job = job_label(deployment or local_settings().k8s_deployment)
         asked = Asked(span_until(time.time(), seconds_of(since)), namespace, job)
-        with console.status(f"asking {prometheus.place}"):
+        with console.status(f"asking {escape(prometheus.place)}"):
             readings = write_report(prometheus, asked, out)
     except TaError as error:
         fail(error)
     above = [one.panel.title for one in readings if verdict(one) == "above the limit"]
     empty = [one for one in readings if one.is_missing]
-    console.print(f"{out / PAGE}: {len(readings) - len(empty)} of {len(readings)} panels have data", highlight=False)
+    console.print(
+        f"{out / PAGE}: {len(readings) - len(empty)} of {len(readings)} panels have data", markup=False, highlight=False
+    )
     if above:
-        console.print(f"[yellow]above the limit now:[/] {', '.join(above)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]above the limit now:[/] {escape(', '.join(above))}", highlight=False, soft_wrap=True)
     for one in empty:
-        console.print(f"[yellow]no data[/] {one.panel.title}: {one.why_empty}", highlight=False, soft_wrap=True)
+        why = escape(f"{one.panel.title}: {one.why_empty}")
+        console.print(f"[yellow]no data[/] {why}", highlight=False, soft_wrap=True)

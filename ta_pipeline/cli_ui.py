@@ -23,7 +23,7 @@ from ta_pipeline.local.settings import REPOSITORY, LocalSettings, load_local_set
 from ta_pipeline.logs.lines import parse
 from ta_pipeline.logs.output import format_in_force
 from ta_pipeline.logs.view import as_text, style_of
-from ta_pipeline.processes import end_group
+from ta_pipeline.processes import killed, wait_or_end
 from ta_pipeline.terminal import end_as_by_ctrl_c, fail
 
 console = Console()
@@ -59,13 +59,12 @@ def ui(
         # Not in this thread: it has to go on while Dagster is being ended.
         keeper = threading.Thread(target=keep, args=(process.stdout, dagster_log(local), shown), daemon=True)
         keeper.start()
-        try:
-            process.wait()
-        except KeyboardInterrupt:
-            # Webserver, daemon, code servers.
-            end_group(process, (signal.SIGINT, signal.SIGTERM), STOP_SECONDS)
+        # Webserver, daemon, code servers.
+        status = wait_or_end(process, (signal.SIGINT, signal.SIGTERM), STOP_SECONDS)
         keeper.join(STOP_SECONDS)
-    raise typer.Exit(process.returncode if process.returncode > 0 else 0)
+    if process.returncode < 0 and status:
+        fail(StackError(killed("Dagster", process.returncode)), status)
+    raise typer.Exit(status)
 
 
 def _showing() -> Callable[[bytes], None]:

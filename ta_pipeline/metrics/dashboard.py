@@ -98,6 +98,8 @@ def _panel(panel: Panel, number: int) -> Builder:
 
 def _query(query: Query, reference: str, *, newest_only: bool) -> prometheus.Dataquery:
     asked = prometheus.Dataquery().expr(query.expr).legend_format(query.legend).ref_id(reference)
+    if query.least_step_seconds:
+        asked.interval(f"{query.least_step_seconds}s")
     return asked.instant() if newest_only else asked.range()
 
 

@@ -31,11 +31,13 @@ class Query:
         expr: in PromQL; each metric in it is followed by its selector in braces.
         legend: how its lines are called: a text with labels as `{{symbol}}`.
         is_limit: it gives what the other lines should stay below.
+        least_step_seconds: Grafana's points are not closer; 0: as close as it has place for.
     """
 
     expr: str
     legend: str
     is_limit: bool = False
+    least_step_seconds: int = 0
 
 
 @dataclass(frozen=True)

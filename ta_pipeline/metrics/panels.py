@@ -16,7 +16,7 @@ from ta_pipeline.metrics.panels_of_readers import READERS, WATCHERS
 from ta_pipeline.metrics.scope import FIRING, OF_JOB, SCOPE, WATERMARK_LAG, checkpoint_age, limit, runs
 
 SESSION_OPEN = f"max(ta_session_open{{{SCOPE}}}) == 1"
-STARTED_AGAIN = f"sum(increase(flink_jobmanager_job_numRestarts{{{OF_JOB}}}[1m])) > 0"
+STARTED_AGAIN = f"sum(increase(flink_jobmanager_job_numRestarts{{{OF_JOB}}}[$__rate_interval])) > 0"
 
 
 def _p99(path: str) -> Query:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ta_pipeline.metrics.counted import WITHIN, risen, risen_while_watched, seldom
 from ta_pipeline.metrics.limits import BACKPRESSURE_BAD, RESTARTS
 from ta_pipeline.metrics.panel import Panel, Query, Row, State, Threshold
 from ta_pipeline.metrics.scope import OF_JOB, OF_TABLE_JOB, SCOPE, checkpoint_age, limit, runs
@@ -16,14 +17,20 @@ _PENDING = f"{OPERATOR}pendingRecords{{{OF_JOB}}}"
 _BREAKER = f"{OPERATOR}breaker_state{{{OF_TABLE_JOB}}}"
 
 
-def _both(expr: Callable[[str], str]) -> tuple[Query, Query]:
-    """Of the job and of the table job; `expr` takes the selector."""
-    return Query(expr(OF_JOB), "job"), Query(expr(OF_TABLE_JOB), "table job")
+def _both(expr: Callable[[str], str], made: Callable[[str, str], Query] = Query) -> tuple[Query, Query]:
+    """Of the job and of the table job; `expr` takes the selector, `made` an expression and its legend."""
+    return made(expr(OF_JOB), "job"), made(expr(OF_TABLE_JOB), "table job")
 
 
 def _rate(metric: str, of: str, by: str = "") -> str:
     grouped = f" by ({by})" if by else ""
     return f"sum{grouped} (rate({metric}{{{of}}}[$__rate_interval]))"
+
+
+def _counted(metric: str, of: str, by: str = "") -> str:
+    """How many in 5 min, by a counter that begins with its first event."""
+    grouped = f" by ({by})" if by else ""
+    return f"sum{grouped} ({risen_while_watched(f'{OPERATOR}{metric}{{{of}}}')})"
 
 
 def _named(label: str, operators: str, expr: str) -> str:
@@ -46,7 +53,7 @@ JOB = Row(
         ),
         Panel(
             "Restarts in 10 min", "count",
-            _both(lambda of: f"sum(increase({OF_A_JOB}numRestarts{{{of}}}[10m]))"),
+            _both(lambda of: f"sum(increase({OF_A_JOB}numRestarts{{{of}}}[10m]))", seldom),
             "Each costs a recovery, and finals come late. `ta job status` has the last failure.",
             thresholds=(Threshold(RESTARTS + 1, "critical", "TaRestarts"),),
         ),
@@ -69,7 +76,7 @@ JOB = Row(
         ),
         Panel(
             "Checkpoints that failed, in 5 min", "count",
-            _both(lambda of: f"sum(increase({OF_A_JOB}numberOfFailedCheckpoints{{{of}}}[5m]))"),
+            _both(lambda of: f"sum(increase({OF_A_JOB}numberOfFailedCheckpoints{{{of}}}[{WITHIN}]))", seldom),
             "After TA_TOLERABLE_FAILED_CHECKPOINTS in a row the job restarts.",
         ),
         Panel(
@@ -112,17 +119,17 @@ RECORDS = Row(
             "Live signals at once; final ones, bars and 1-minute signals in bursts, as checkpoints commit them.",
         ),
         Panel(
-            "Rejected, by reason", "per second",
-            (Query(_rate(f"{OPERATOR}ta_rejected", OF_JOB, "reason"), "{{reason}}"),),
+            "Rejected in 5 min, by reason", "count",
+            (seldom(_counted("ta_rejected", OF_JOB, "reason"), "{{reason}}"),),
             "Input that cannot be used; each record is on the topic of rejects, with its reason.",
             when_none="nothing was rejected since the job's last start",
         ),
         Panel(
-            "Late", "per second",
+            "Late, in 5 min", "count",
             (
-                Query(_rate(f"{OPERATOR}ta_late", OF_JOB), "behind the watermark"),
-                Query(_rate(f"{OPERATOR}ta_revisions", OF_JOB), "finals that were revised"),
-                Query(_rate(f"{OPERATOR}ta_late_published", OF_JOB, "reason"), "published: {{reason}}"),
+                seldom(_counted("ta_late", OF_JOB), "behind the watermark"),
+                seldom(_counted("ta_revisions", OF_JOB), "finals that were revised"),
+                seldom(_counted("ta_late_published", OF_JOB, "reason"), "published: {{reason}}"),
             ),
             "Trades and 1-minute bars behind the watermark. They revise their second up to TA_REVISION_HORIZON_MS; "
             "what can revise nothing is on the topic of late records.",
@@ -149,7 +156,8 @@ COMMITS = Row(
     (
         Panel(
             "Commits that failed, in 5 min", "count",
-            (Query(f"sum(increase({OPERATOR}failedCommittables{{{OF_JOB}}}[5m]))", "failed"),),
+            # As the rule: what a sink's counter had when Prometheus first saw it counts.
+            (seldom(f"sum({risen(f'{OPERATOR}failedCommittables{{{OF_JOB}}}')})", "failed"),),
             "What a failed commit held is lost to committed readers until `ta recover --gap` gives it out: more than 0 "
             "is an incident.",
             thresholds=(Threshold(1, "critical", "TaSinkTransactionsFailed"),),
@@ -186,12 +194,8 @@ COMMITS = Row(
         Panel(
             "Inserts that failed, in 5 min", "count",
             (
-                Query(
-                    _named(
-                        "table",
-                        _SINK,
-                        f"sum by (operator_name) (increase({OPERATOR}breaker_failedInserts{{{OF_TABLE_JOB}}}[5m]))",
-                    ),
+                seldom(
+                    _named("table", _SINK, _counted("breaker_failedInserts", OF_TABLE_JOB, "operator_name")),
                     "{{table}}",
                 ),
             ),

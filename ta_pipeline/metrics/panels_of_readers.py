@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ta_pipeline.metrics.counted import risen_while_watched, seldom
 from ta_pipeline.metrics.limits import DAGSTER_SILENT_MS
 from ta_pipeline.metrics.panel import Panel, Query, Row, State, Threshold
 from ta_pipeline.metrics.scope import FIRING, SCOPE, WATERMARK_LAG, limit
@@ -22,6 +23,13 @@ def _latency(title: str, path: str, limited_by: str, description: str) -> Panel:
         ),
         description,
     )  # fmt: skip
+
+
+_LIVE, _NOT_LIVE = 'path="live"', 'path!="live"'
+
+
+def _counted(metric: str, matcher: str = "") -> str:
+    return risen_while_watched(f"{metric}{{{SCOPE}{',' if matcher else ''}{matcher}}}")
 
 
 READERS = Row(
@@ -60,15 +68,13 @@ READERS = Row(
             kind="bars",
         ),
         Panel(
-            "Duplicates and gaps", "per second",
+            "Duplicates and gaps, in 5 min", "count",
             (
-                Query(f'sum(rate(ta_probe_duplicates_total{{{SCOPE},path="live"}}[$__rate_interval]))', "live again"),
-                Query(
-                    f'sum(rate(ta_probe_duplicates_total{{{SCOPE},path!="live"}}[$__rate_interval]))', "final again"
-                ),
-                Query(f"sum by (kind) (rate(ta_probe_gaps_total{{{SCOPE}}}[$__rate_interval]))", "{{kind}}"),
-                Query(f"sum(rate(ta_probe_out_of_order_total{{{SCOPE}}}[$__rate_interval]))", "out of order"),
-                Query(f"sum(rate(ta_probe_undecodable_total{{{SCOPE}}}[$__rate_interval]))", "cannot be read"),
+                seldom(f"sum({_counted('ta_probe_duplicates_total', _LIVE)})", "live again"),
+                seldom(f"sum({_counted('ta_probe_duplicates_total', _NOT_LIVE)})", "final again"),
+                seldom(f"sum by (kind) ({_counted('ta_probe_gaps_total')})", "{{kind}}"),
+                seldom(f"sum({_counted('ta_probe_out_of_order_total')})", "out of order"),
+                seldom(f"sum({_counted('ta_probe_undecodable_total')})", "cannot be read"),
             ),
             "Records that came again, and records that did not follow in time. A final record that comes again is "
             "what exactly-once rules out; a live one may.",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -40,6 +41,14 @@ def draw(
         opened: when the session was open, as (from, to) in epoch seconds.
         path: of the file.
     """
+    # A namespace is a regular expression, and a $ in it begins no formula.
+    with rc_context({"text.parse_math": False}):
+        _draw(readings, asked, opened, path)
+
+
+def _draw(
+    readings: Mapping[str, Sequence[Reading]], asked: Asked, opened: Sequence[tuple[float, float]], path: Path
+) -> None:
     height = _HEAD + sum(_TITLE + _height(row) for row in readings.values()) + _MARGIN
     figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)

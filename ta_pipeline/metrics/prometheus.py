@@ -6,17 +6,27 @@ path of their own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, TypeVar
 
 import requests
 
 from ta_pipeline.errors import PrometheusError, PrometheusNoAnswerError
 from ta_pipeline.metrics.span import Span
 
+T = TypeVar("T")
 TIMEOUT_SECONDS = 30.0
+_SHOWN = 80
+_LOGIN = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", re.DOTALL)
+"""What a URL begins with that has somebody's login in it; a password may have any character."""
+_BEYOND_THE_PATH = re.compile(r"[?#].*", re.DOTALL)
+_ALLOWED = (
+    "--url takes http:// or https://, a host, and the path before /api/v1, if there is one; user and password may "
+    "stand before the host"
+)
 
 
 @dataclass(frozen=True)
@@ -51,49 +61,71 @@ class Prometheus:
     """The API at `url`.
 
     Every method raises `PrometheusError`; `PrometheusNoAnswerError`: nothing was heard.
+
+    Raises:
+        PrometheusError: the URL has what cannot stand before /api/v1, or a login that is not written as it should be.
     """
 
     def __init__(self, url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self.url = url.rstrip("/")
         self._timeout_seconds = timeout_seconds
+        login = _LOGIN.match(self.url)
+        if login is not None and re.search(r"[/?#]", login[0].removeprefix(login[1] or "")):
+            raise PrometheusError(
+                f"--url {self.place} is not allowed, with what stands before its last @: in a user, a password or a "
+                "path write / as %2F, ? as %3F, # as %23, @ as %40"
+            )
+        if _BEYOND_THE_PATH.search(self.url):
+            raise PrometheusError(f"--url {self.place} is not allowed, with ? or # and what follows it: {_ALLOWED}")
 
     @property
     def place(self) -> str:
-        """The URL without user and password: what a person is shown."""
-        parts = urlsplit(self.url)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        """The URL without user, password, query and fragment: what a person is shown. It need not be a right one."""
+        return _BEYOND_THE_PATH.sub("", _LOGIN.sub(r"\1", self.url))
 
     def range(self, expression: str, span: Span) -> list[Series]:
         """The values of `expression` over `span`, a line for each combination of labels."""
         asked = {"query": expression, "start": span.start, "end": span.end, "step": span.step}
-        found = self._get("query_range", asked)
-        return [_series(one) for one in found["result"]]
+        return self._read("query_range", asked, lambda found: [_series(one) for one in found["result"]])
 
     def names(self, span: Span) -> set[str]:
         """The metrics that were scraped at any time of `span`."""
-        return set(self._get("label/__name__/values", {"start": span.start, "end": span.end}))
+        return self._read("label/__name__/values", {"start": span.start, "end": span.end}, set[str])
 
     def targets(self) -> list[Target]:
-        """What is scraped now; empty where the API does not know (Mimir)."""
-        found = self._get("targets", {"state": "active"}, absent={"activeTargets": []})
-        return [
-            Target(one["labels"].get("job", ""), one["scrapeUrl"], one.get("lastError", ""))
-            for one in found["activeTargets"]
-        ]
+        """What is scraped now. What does not scrape itself (Mimir) refuses to say."""
+        return self._read(
+            "targets", {"state": "active"}, lambda found: [_target(one) for one in found["activeTargets"]]
+        )
 
-    def _get(self, path: str, asked: Mapping[str, Any], absent: Any = None) -> Any:
-        """The data of an answer; `absent` where there is no such path."""
+    def _read(self, path: str, asked: Mapping[str, Any], made_of: Callable[[Any], T]) -> T:
+        """What is made of an answer's data."""
+        data = self._get(path, asked)
+        try:
+            return made_of(data)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            told = json.dumps(data)
+            raise PrometheusError(
+                f"what answers at {self.place}/api/v1/{path} says success, but its data is not what Prometheus' is: "
+                f"{told[:_SHOWN]}{'…' if len(told) > _SHOWN else ''}; give the URL of Prometheus, or of Mimir or "
+                "Thanos, with --url"
+            ) from None
+
+    def _get(self, path: str, asked: Mapping[str, Any]) -> Any:
+        """The data of an answer."""
         try:
             answer = requests.get(f"{self.url}/api/v1/{path}", params=asked, timeout=self._timeout_seconds)
         except requests.Timeout:
             raise PrometheusNoAnswerError(f"{self.place} did not answer within {self._timeout_seconds:g} s") from None
-        except (requests.RequestException, ValueError) as error:
+        except ValueError as error:
+            raise PrometheusNoAnswerError(
+                f"Prometheus at {self.place} cannot be reached, as this is no URL ({type(error).__name__}): {_ALLOWED}"
+            ) from None
+        except requests.RequestException as error:
             raise PrometheusNoAnswerError(
                 f"Prometheus at {self.place} cannot be reached ({_reason(error)}): start one beside the local stack "
                 "with `ta prometheus`, or give the URL of another with --url"
             ) from None
-        if absent is not None and answer.status_code == requests.codes.not_found:
-            return absent
         try:
             told = answer.json()
             if told["status"] == "success":
@@ -101,14 +133,18 @@ class Prometheus:
             why = f"{told['errorType']}: {told['error']}"
         except (ValueError, KeyError, TypeError):
             raise PrometheusError(
-                f"what answers at {self.place}/api/v1/{path} (status {answer.status_code}) is not Prometheus: --url "
-                "takes what stands before /api/v1"
+                f"what answers at {self.place}/api/v1/{path} (status {answer.status_code}) is not Prometheus, or not "
+                "for this question: --url takes what stands before /api/v1"
             ) from None
         raise PrometheusError(f"{self.place} refused {dict(asked)}: {why}")
 
 
 def _series(told: Mapping[str, Any]) -> Series:
     return Series(dict(told["metric"]), tuple((float(at), float(value)) for at, value in told["values"]))
+
+
+def _target(told: Mapping[str, Any]) -> Target:
+    return Target(told["labels"].get("job", ""), told["scrapeUrl"], told.get("lastError", ""))
 
 
 def _reason(error: Exception) -> str:

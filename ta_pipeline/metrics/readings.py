@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from ta_pipeline.errors import PrometheusError
 from ta_pipeline.metrics.catalog import metric
+from ta_pipeline.metrics.counted import more_seldom
 from ta_pipeline.metrics.panel import Panel, Query, Row, filled, names_in
 from ta_pipeline.metrics.prometheus import Prometheus, Series, Target
 from ta_pipeline.metrics.span import Span
@@ -87,17 +89,37 @@ class Asked:
 
     def filled(self, expr: str) -> str:
         """The expression as it is asked."""
+        expr = more_seldom(expr, self.span.count_seconds)
         return filled(expr, self.namespace, self.deployment, self.span.rate_interval)
 
 
-def read(prometheus: Prometheus, rows: Sequence[Row], asked: Asked) -> dict[str, list[Reading]]:
+def targets_of(prometheus: Prometheus) -> tuple[list[Target], str]:
+    """What Prometheus scrapes now, and why that is not known; the second is empty where it is.
+
+    It only explains empty panels: where it is refused, as by what does not scrape itself, or by a gateway, the report
+    is made without.
+    """
+    try:
+        return prometheus.targets(), ""
+    except PrometheusError as error:
+        return [], str(error)
+
+
+def read(
+    prometheus: Prometheus, rows: Sequence[Row], asked: Asked, targets: Collection[Target]
+) -> dict[str, list[Reading]]:
     """Ask all panels; the readings of each row by its title.
+
+    Args:
+        prometheus: is asked.
+        rows: of panels.
+        asked: time and job.
+        targets: what Prometheus scrapes now, as far as it is known.
 
     Raises:
         PrometheusError: Prometheus refused a query, or does not answer.
     """
     names = prometheus.names(asked.span)
-    targets = prometheus.targets()
 
     def one(panel: Panel) -> Reading:
         lines: list[Line] = []
@@ -162,6 +184,8 @@ def why_empty(panel: Panel, names: Collection[str], targets: Iterable[Target], a
         asked: what was asked.
     """
     wanted = {name for query in panel.queries if not query.is_limit for name in names_in(query.expr)}
+    # Of Prometheus itself, where it only says whether a counter is new.
+    wanted = wanted - {"up"} or wanted
     missing = sorted(wanted - set(names))
     down = [target for target in targets if target.error]
     if panel.when_none and names and not down:

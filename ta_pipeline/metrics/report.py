@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ta_pipeline.errors import SettingsError
 from ta_pipeline.metrics.panel import Row
 from ta_pipeline.metrics.panels import ROWS
 from ta_pipeline.metrics.picture import draw, verdict
 from ta_pipeline.metrics.picture_texts import shown
 from ta_pipeline.metrics.prometheus import Prometheus
-from ta_pipeline.metrics.readings import Asked, Reading, open_spans, read
+from ta_pipeline.metrics.readings import Asked, Reading, open_spans, read, targets_of
 
 PAGE, PICTURE = "report.md", "report.png"
 
@@ -22,22 +23,31 @@ def write_report(prometheus: Prometheus, asked: Asked, out: Path, rows: Sequence
 
     Raises:
         PrometheusError: Prometheus refused a query, or does not answer.
+        SettingsError: `out` is no folder, or cannot be written to.
     """
-    readings = read(prometheus, rows, asked)
+    targets, unknown = targets_of(prometheus)
+    readings = read(prometheus, rows, asked, targets)
     opened = open_spans(prometheus, asked)
-    out.mkdir(parents=True, exist_ok=True)
-    draw(readings, asked, opened, out / PICTURE)
-    (out / PAGE).write_text(page(readings, asked, prometheus.place), encoding="utf-8")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        draw(readings, asked, opened, out / PICTURE)
+        (out / PAGE).write_text(page(readings, asked, prometheus.place, unknown), encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"--out {str(out)!r} is not allowed: nothing can be written there ({error.strerror}: {error.filename}); "
+            f"give a folder in which {PAGE} and {PICTURE} may be made, or one that is to be made"
+        ) from None
     return [reading for row in readings.values() for reading in row]
 
 
-def page(readings: Mapping[str, Sequence[Reading]], asked: Asked, source: str) -> str:
+def page(readings: Mapping[str, Sequence[Reading]], asked: Asked, source: str, unknown: str = "") -> str:
     """The page, as Markdown; pure.
 
     Args:
         readings: of each row, by its title.
         asked: time and job.
         source: Prometheus' URL.
+        unknown: why it is not known which endpoints are scraped; empty: it is.
     """
     begin, end = (datetime.fromtimestamp(at, UTC) for at in (asked.span.start, asked.span.end))
     everything = [reading for row in readings.values() for reading in row]
@@ -50,6 +60,7 @@ def page(readings: Mapping[str, Sequence[Reading]], asked: Asked, source: str) -
         "",
         *_above(everything),
         *_empty(everything),
+        *_unknown(unknown),
     ]
     for title, row in readings.items():
         lines += [f"## {title}", "", "| panel | line | now | most | limit | |", "| --- | --- | --- | --- | --- | --- |"]
@@ -73,6 +84,17 @@ def _empty(readings: Iterable[Reading]) -> Iterator[str]:
         yield "## Without data"
         yield ""
         yield from (f"- **{_cell(one.panel.title)}**: {_cell(one.why_empty)}" for one in found)
+        yield ""
+
+
+def _unknown(why: str) -> Iterator[str]:
+    if why:
+        yield "## Endpoints"
+        yield ""
+        yield (
+            "Which endpoints are scraped is not known, so none of the reasons here says that one is away, and a panel "
+            f"of what is seldom may be empty for that: {_cell(why)}"
+        )
         yield ""
 
 

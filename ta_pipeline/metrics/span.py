@@ -13,6 +13,8 @@ POINTS = 300
 FINEST_SECONDS = 5.0
 RATE_SECONDS = 60
 """The least that `rate` looks back: four scrapes of the 15 s that PodMonitors ask for."""
+COUNT_SECONDS, _MOST_COUNT_SECONDS, _COUNTS = 30, 150, 20
+"""Between two counts of five minutes: an event is in two of them at least. Of a long time, so many for each point."""
 _LEAST, _MOST = 60.0, 31 * 86_400.0
 
 
@@ -28,6 +30,11 @@ class Span:
     def rate_interval(self) -> str:
         """How far `rate` has to look back, so that neither a scrape nor a step is left out."""
         return f"{max(RATE_SECONDS, math.ceil(self.step) + 15)}s"
+
+    @property
+    def count_seconds(self) -> int:
+        """Between two counts: Prometheus would take too long for a month, with half a minute between them."""
+        return max(COUNT_SECONDS, min(_MOST_COUNT_SECONDS, math.floor(self.step / _COUNTS)))
 
 
 def seconds_of(since: str) -> float:

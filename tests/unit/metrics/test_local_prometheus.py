@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from typer.testing import CliRunner
 
 from ta_pipeline.cli import app
 from ta_pipeline.errors import StackError
+from ta_pipeline.local.ports import free_port
 from ta_pipeline.local.prometheus import RULES, prometheus_command, prometheus_url
 from ta_pipeline.local.settings import load_local_settings
 from tests.promtool import run
@@ -81,3 +86,35 @@ def test_a_report_of_a_time_that_is_none_says_what_is_allowed() -> None:
     done = CliRunner().invoke(app, ["report", "--since", "soon"])
     assert done.exit_code == 1
     assert "'soon' is not allowed" in done.stderr
+
+
+@pytest.mark.parametrize(("ends", "status"), [("kill -9 $$", 137), ("exit 3", 3), ("exit 0", 0)])
+def test_the_command_ends_as_prometheus_did_also_where_that_was_killed(
+    on_path: Path, tmp_path: Path, ends: str, status: int
+) -> None:
+    on_path.write_text(f"#!/bin/sh\n{ends}\n", encoding="utf-8")
+    done = _command(tmp_path)
+    _, told = done.communicate(timeout=60)
+    assert done.returncode == status
+    assert ("Prometheus was ended by SIGKILL" in told) == (status == 137)
+
+
+def test_ctrl_c_is_no_failure_also_where_prometheus_has_to_be_ended_by_a_signal(on_path: Path, tmp_path: Path) -> None:
+    on_path.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexec sleep 60\n", encoding="utf-8")
+    done = _command(tmp_path)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "started").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    done.send_signal(signal.SIGTERM)
+    _, told = done.communicate(timeout=60)
+    assert done.returncode == 0, told
+
+
+def _command(folder: Path) -> subprocess.Popen[str]:
+    """`ta prometheus` in a process of its own, which may change how it ends by signals."""
+    own = {**os.environ, "TA_LOCAL_DIR": str(folder), "TA_LOCAL_PROMETHEUS_PORT": str(free_port())}
+    return subprocess.Popen(
+        [sys.executable, "-c", "from ta_pipeline.cli import main; main()", "prometheus"],
+        env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip

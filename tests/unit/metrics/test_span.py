@@ -26,6 +26,11 @@ def test_a_long_time_has_no_more_points_than_a_picture_has_place_for() -> None:
     assert (span.end - span.start) / span.step <= POINTS
 
 
+@pytest.mark.parametrize(("step", "seconds"), [(5.0, 30), (600.0, 30), (2_016.0, 100), (8_928.0, 150)])
+def test_of_a_long_time_counts_are_further_apart_but_each_event_is_in_two(step: float, seconds: int) -> None:
+    assert Span(0.0, 1_000.0, step).count_seconds == seconds
+
+
 @pytest.mark.parametrize(("step", "interval"), [(5.0, "60s"), (45.0, "60s"), (288.0, "303s")])
 def test_a_rate_looks_back_over_a_whole_step_and_four_scrapes(step: float, interval: str) -> None:
     assert Span(0.0, 1_000.0, step).rate_interval == interval
