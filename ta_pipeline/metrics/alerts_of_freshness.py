@@ -1,4 +1,7 @@
-"""Alerts about what a reader sees: is it there, in time, once? They sleep when no trades come and none should."""
+"""Alerts about what a reader sees: is it there, in time, once?
+
+They sleep when no trades come and none should, and those that miss something of the job while it is stopped on purpose.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,8 @@ def _flow(scope: Scope) -> list[Alert]:
         ),
         Alert(
             "TaWatermarkLag",
-            f"quantile_over_time(0.99, {lag}[1m]) > {scope.limit('watermark_lag')} and on() {scope.expected}",
+            f"quantile_over_time(0.99, {lag}[1m]) > {scope.limit('watermark_lag')} and on() {scope.expected} "
+            f"unless on() {scope.not_wanted}",
             "1m30s",
             "critical",
             "Event time lags: finals are late.",
@@ -41,7 +45,7 @@ def _flow(scope: Scope) -> list[Alert]:
         Alert(
             "TaJobHeartbeatMissing",
             f"(time() - max({beat}) > {scope.limit('job_heartbeat')} or (absent({beat}) and on() {beats})) "
-            f"and on() {scope.expected} and on() {answers}",
+            f"and on() {scope.expected} and on() {answers} unless on() {scope.not_wanted}",
             "1m30s",
             "critical",
             "The job sends no heartbeat: event time stands still, or the job does.",
@@ -73,7 +77,7 @@ def _path(scope: Scope, path: str, within: str, silent: str) -> list[Alert]:
         ),
         Alert(
             f"Ta{title}Silent",
-            f"{count} == 0 and on() {scope.flowing}",
+            f"{count} == 0 and on() {scope.flowing} unless on() {scope.not_wanted}",
             silent,
             "critical",
             f"Trades come, but no {path} signal does.",
@@ -99,7 +103,7 @@ def _wrong(scope: Scope) -> list[Alert]:
         Alert(
             "TaGaps",
             # Half a record less: increase() is not whole.
-            f"{gaps} > {GAPS - 1}.5 and {gaps} > {GAP_SHARE} * {judged}",
+            f"({gaps} > {GAPS - 1}.5 and {gaps} > {GAP_SHARE} * {judged}) unless on() {scope.not_wanted}",
             "1m",
             "critical",
             "Live seconds have no final, or finals have no bar.",

@@ -7,11 +7,15 @@ from tests.unit.metrics.stories.world import HEALTHY, Changes, Story
 _TRADE, _BEAT = "ta_newest_trade_timestamp_seconds", "ta_job_heartbeat_timestamp_seconds"
 _LAG = "ta_watermark_lag_seconds"
 _QUIET: Changes = {_TRADE: "500+0"}
+_STOPPED: Changes = {"ta_job_wanted": "0+0"}
 _ASLEEP: Changes = {**_QUIET, "ta_session_open": "0+0"}
 _NO_LIVE: Changes = {series: "4000+0" for series in HEALTHY if 'path="live"' in series and "seconds" in series}
 _NO_FINAL: Changes = {series: "4000+0" for series in HEALTHY if 'path="final"' in series and "seconds" in series}
 _DUPLICATES = 'ta_probe_duplicates_total{path="final"}'
 _GAPS = 'ta_probe_gaps_total{kind="live_without_final"}'
+_OF_LIVE = {"kind": "live_without_final"}
+_FORTY = "40 live_without_final in 5 min, more than 1% of those that were judged."
+_LAGS = "The watermark is 3.5s behind at the 99th percentile of a minute."
 _REJECTS = 'ta_job_records_total{kind="rejects"}'
 
 
@@ -26,7 +30,7 @@ STORIES = (
         "TaWatermarkLag",
         {_LAG: "3.5+0"},
         {**_ASLEEP, _LAG: "500+15"},
-        description="The watermark is 3.5s behind at the 99th percentile of a minute.",
+        description=_LAGS,
     ),
     Story("TaJobHeartbeatMissing", {_BEAT: "600+0"}, {**_ASLEEP, _BEAT: "600+0"}),
     Story(
@@ -56,8 +60,8 @@ STORIES = (
         {_GAPS: "2+2"},
         # One in a hundred and fifty: a cancel that takes the only volume of a second looks like that.
         {_GAPS: "1+1"},
-        {"kind": "live_without_final"},
-        "40 live_without_final in 5 min, more than 1% of those that were judged.",
+        _OF_LIVE,
+        _FORTY,
     ),
     Story(
         "TaRejects",
@@ -65,4 +69,10 @@ STORIES = (
         {_REJECTS: "10+10"},
         description="600 in 5 min, more than 1% of what came; the topic of rejects has the reasons.",
     ),
+    # The job was stopped on purpose, while trades come and the session is open.
+    Story("TaWatermarkLag", {_LAG: "3.5+0"}, {**_STOPPED, _LAG: "3.5+0"}, description=_LAGS),
+    Story("TaJobHeartbeatMissing", {_BEAT: "600+0"}, {**_STOPPED, _BEAT: "600+0"}),
+    Story("TaLiveSilent", _NO_LIVE, {**_STOPPED, **_NO_LIVE}),
+    Story("TaFinalSilent", _NO_FINAL, {**_STOPPED, **_NO_FINAL}),
+    Story("TaGaps", {_GAPS: "2+2"}, {**_STOPPED, _GAPS: "2+2"}, _OF_LIVE, _FORTY),
 )
