@@ -110,7 +110,10 @@ def _missing(scope: Scope) -> Alert:
         ],
         f"(max({scope.of('ta_probe_reading')}) == 1)": [
             scope.of(name)
-            for name in ("ta_event_to_signal_seconds_bucket", "ta_probe_duplicates_total", "ta_probe_gaps_total")
+            for name in ("ta_event_to_signal_seconds_count", "ta_probe_duplicates_total", "ta_probe_gaps_total")
+        ],
+        f"(sum(increase({scope.of('ta_event_to_signal_seconds_count')}[1m])) > 0)": [
+            scope.of("ta_event_to_signal_window_seconds")
         ],
         f"(max({scope.of('ta_kafka_reachable')}) == 1)": [scope.of("ta_open_transaction_age_seconds")],
         dagster: [scope.of("ta_verdict_bad")],

@@ -8,14 +8,15 @@ from __future__ import annotations
 from ta_pipeline.metrics.alert import Alert
 from ta_pipeline.metrics.limits import GAP_SHARE, GAPS, REJECT_SHARE, SILENT_BAD_MS
 from ta_pipeline.metrics.selectors import Scope
+from ta_pipeline.probe_window import LONG_MS, SHORT_MS
 
-_TOOK = "ta_event_to_signal_seconds"
+_TOOK, _TOOK_LATELY = "ta_event_to_signal_seconds", "ta_event_to_signal_window_seconds"
 _IN = 'kind=~"trades|quotes|bars_1m|status|rejects"'
 
 
 def alerts(scope: Scope) -> list[Alert]:
     """Those of one deployment."""
-    return [*_flow(scope), *_path(scope, "live", "1m", "1m"), *_path(scope, "final", "5m", "2m"), *_wrong(scope)]
+    return [*_flow(scope), *_path(scope, "live", SHORT_MS, "1m"), *_path(scope, "final", LONG_MS, "2m"), *_wrong(scope)]
 
 
 def _flow(scope: Scope) -> list[Alert]:
@@ -54,22 +55,25 @@ def _flow(scope: Scope) -> list[Alert]:
     ]
 
 
-def _path(scope: Scope, path: str, within: str, silent: str) -> list[Alert]:
+def _path(scope: Scope, path: str, within_ms: int, silent: str) -> list[Alert]:
     """Late, and not at all.
 
     Args:
         scope: whose.
         path: live or final.
-        within: the time over which it is measured: it has to hold several commits.
+        within_ms: the time over which it is measured, one that the probe tells exact quantiles of; it has to hold
+            several commits. A histogram is no measure here: between two of its edges a quantile is a guess, and the
+            limits are those of the settings.
         silent: how long nothing is borne.
     """
-    buckets = f"sum by (le) (rate({scope.of(_TOOK + '_bucket', _named('path', path))}[{within}]))"
+    within, window = f"{within_ms // 60_000}m", _named("window", f"{within_ms // 1_000}s")
+    took = f"max({scope.of(_TOOK_LATELY, _named('path', path), _named('quantile', '0.99'), window)})"
     count = f"sum(increase({scope.of(_TOOK + '_count', _named('path', path))}[{within}]))"
     title = path.capitalize()
     return [
         Alert(
             f"Ta{title}Latency",
-            f"histogram_quantile(0.99, {buckets}) > {scope.limit(f'{path}_latency')}",
+            f"{took} > {scope.limit(f'{path}_latency')}",
             "1m30s",
             "critical",
             f"{title} signals are late.",

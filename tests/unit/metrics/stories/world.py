@@ -53,12 +53,9 @@ def _clock(offset: int = 0) -> str:
     return f"{offset}+{STEP_SECONDS}"
 
 
-def _buckets(path: str, edges: tuple[str, ...]) -> dict[str, str]:
-    name = "ta_event_to_signal_seconds"
-    return {
-        **{f'{name}_bucket{{path="{path}",le="{le}"}}': "0+100" for le in edges},
-        f'{name}_count{{path="{path}"}}': "0+100",
-    }
+def took(path: str, window: str) -> str:
+    """The series of a path's exact 99th percentile."""
+    return f'ta_event_to_signal_window_seconds{{path="{path}",quantile="0.99",window="{window}"}}'
 
 
 HEALTHY: Mapping[str, str] = {
@@ -75,8 +72,9 @@ HEALTHY: Mapping[str, str] = {
         f'ta_verdict_bad{{verdict="{name}"}}': "0+0"
         for name in ("s3_reachable", "clickhouse_reachable", "checkpoint_stored", "settings_drift", "tables_behind")
     },
-    **_buckets("live", ("0.3", "0.5", "1", "+Inf")),
-    **_buckets("final", ("12", "13", "14", "20", "+Inf")),
+    **{f'ta_event_to_signal_seconds_count{{path="{path}"}}': "0+100" for path in ("live", "final")},
+    took("live", "60s"): "0.14+0",
+    took("final", "300s"): "12.4+0",
     **{f'ta_probe_duplicates_total{{path="{path}"}}': "0+0" for path in ("live", "final", "bars")},
     'ta_probe_gaps_total{kind="live_without_final"}': "0+0",
     'ta_probe_judged_total{kind="live_without_final"}': "0+150",
