@@ -130,6 +130,9 @@ def _tables(scope: Scope) -> list[Alert]:
     enabled = f"(max({scope.of('ta_table_path_enabled')}) == 1)"
     absent = f"absent({scope.of_table_job(_RUNNING)})"
     stopped = f"max by (job_name) ({scope.of_table_job(_ALL_TASKS)} == 0)"
+    expiring, records = scope.of("ta_table_expiring"), scope.of("ta_probe_records_total", 'path=~"final|bars"')
+    # It was there, or there is something that it should have committed.
+    due = f"(max(present_over_time({expiring}[1d])) or sum(increase({records}[1h])) > 0)"
     return [
         Alert(
             "TaTableJobNotRunning",
@@ -156,5 +159,14 @@ def _tables(scope: Scope) -> list[Alert]:
             "Rows are lost for ClickHouse, or soon will be.",
             "On {{ $labels.topic }} records that are not in ClickHouse have spent most of their retention, or are "
             "gone.",
+        ),
+        Alert(
+            "TaTablePositionGone",
+            f"(absent({expiring}) and on() {enabled} and on() (max({scope.of('ta_kafka_reachable')}) == 1) "
+            f"and on() {due}) unless on() {scope.not_wanted}",
+            "15m",
+            "critical",
+            "Nobody knows whether rows are lost for ClickHouse: Kafka has no position of the table job.",
+            "The broker answers, and its group has committed nothing for a partition, or Kafka has forgotten it.",
         ),
     ]

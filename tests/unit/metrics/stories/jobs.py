@@ -13,6 +13,7 @@ _FAILED = f'{OPERATOR}failedCommittables{{{JOB},operator_name="bars"}}'
 _SECOND = 'flink_jobmanager_job_runningTime{job_name="torghut_ta",job_id="c"}'
 _WITHOUT_JOB: Changes = {series: GONE for series in HEALTHY if 'job_name="torghut_ta"' in series}
 _WITHOUT_TABLE_JOB: Changes = {series: GONE for series in HEALTHY if "torghut_ta_table" in series}
+_NO_POSITION: Changes = {series: GONE for series in HEALTHY if series.startswith("ta_table_") and "topic" in series}
 _NAME = {"job_name": "torghut_ta"}
 
 STORIES = (
@@ -100,6 +101,11 @@ STORIES = (
         {"topic": "ta.signals.v1"},
         "On ta.signals.v1 records that are not in ClickHouse have spent most of their retention, or are gone.",
     ),
+    # An outage of ClickHouse for so long that Kafka forgets where the table job stands.
+    Story("TaTablePositionGone", _NO_POSITION, _NO_POSITION, short=56, long=80, fires_at="29m45s"),
+    # No path to ClickHouse.
+    Story("TaTablePositionGone", _NO_POSITION, {**_NO_POSITION, "ta_table_path_enabled": "0+0"}, short=80, long=80,
+          fires_at="29m45s"),
     # What is left of the cluster is enough to see that the job is away.
     Story("TaJobManagerMissing", {f"flink_jobmanager_numRegisteredTaskManagers{{{CLUSTER}}}": GONE}, _WITHOUT_JOB,
           {"app_kubernetes_io_component": "job"}),

@@ -38,6 +38,7 @@ class Story:
         description: of the alert that fires; empty: it has no numbers in it.
         short: the near miss lasts for so many steps only.
         fires_at: when it is looked for.
+        long: the trouble lasts for so many steps.
     """
 
     alert: str
@@ -47,6 +48,7 @@ class Story:
     description: str = ""
     short: int = TROUBLE
     fires_at: str = FIRES_AT
+    long: int = TROUBLE
 
 
 def _clock(offset: int = 0) -> str:
@@ -78,6 +80,7 @@ HEALTHY: Mapping[str, str] = {
     **{f'ta_probe_duplicates_total{{path="{path}"}}': "0+0" for path in ("live", "final", "bars")},
     'ta_probe_gaps_total{kind="live_without_final"}': "0+0",
     'ta_probe_judged_total{kind="live_without_final"}': "0+150",
+    'ta_probe_records_total{path="final"}': "0+100",
     "ta_job_heartbeat_timestamp_seconds": _clock(),
     "ta_watermark_lag_seconds": "2.1+0",
     'ta_job_records_total{kind="trades"}': "0+1500",
