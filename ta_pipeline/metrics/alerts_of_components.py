@@ -92,14 +92,17 @@ def _missing(scope: Scope) -> Alert:
     dagster = f"(time() - max({scope.of(_DAGSTER)}) < {DAGSTER_SILENT_MS // 1_000})"
     wanted = {
         f"(max({scope.of_job(runs)}) > 0)": [
-            scope.of_job(name)
-            for name in (
-                "flink_jobmanager_job_lastCheckpointCompletedTimestamp",
-                "flink_jobmanager_job_lastCheckpointDuration",
-                "flink_jobmanager_job_numRestarts",
-                "flink_taskmanager_job_task_backPressuredTimeMsPerSecond",
-                "flink_taskmanager_job_task_operator_failedCommittables",
-            )
+            *(
+                scope.of_job(name)
+                for name in (
+                    "flink_jobmanager_job_lastCheckpointCompletedTimestamp",
+                    "flink_jobmanager_job_lastCheckpointDuration",
+                    "flink_jobmanager_job_numRestarts",
+                    "flink_taskmanager_job_task_backPressuredTimeMsPerSecond",
+                    "flink_taskmanager_job_task_operator_failedCommittables",
+                )
+            ),
+            *(scope.of_cluster(f"flink_{one}_Status_JVM_CPU_Time") for one in ("jobmanager", "taskmanager")),
         ],
         f"(max({scope.of_table_job(runs)}) > 0)": [
             scope.of_table_job("flink_taskmanager_job_task_operator_breaker_state")

@@ -10,7 +10,7 @@ from ta_pipeline.metrics.limits import (
     RESTARTS,
     RESTARTS_WITHIN_MS,
 )
-from ta_pipeline.metrics.scrape import JOB, OPERATOR, TASK
+from ta_pipeline.metrics.scrape import CLUSTER, JOB, OPERATOR, TASK
 from ta_pipeline.metrics.selectors import Scope
 
 _RUNNING = JOB + "runningTime"
@@ -53,12 +53,10 @@ def _states(scope: Scope) -> list[Alert]:
         ),
         Alert(
             "TaRestarts",
-            # increase() extrapolates: three restarts may be 3.1 there.
-            f"max by (job_name) (increase({scope.of_job(JOB + 'numRestarts')}[{RESTARTS_WITHIN_MS // 60_000}m]))"
-            f" > {RESTARTS}.5",
+            _restarts(scope, f"{RESTARTS_WITHIN_MS // 60_000}m"),
             "0s",
             "critical",
-            "The job restarts again and again.",
+            "The job, or a process of Flink under it, restarts again and again.",
             f'{{{{ printf "%.0f" $value }}}} restarts in {RESTARTS_WITHIN_MS // 60_000} min; {RESTARTS} are allowed.',
         ),
         Alert(
@@ -71,6 +69,27 @@ def _states(scope: Scope) -> list[Alert]:
             f"{BACKPRESSURE_BAD:.0%} is allowed.",
         ),
     ]
+
+
+def _restarts(scope: Scope, within: str) -> str:
+    """Restarts of the job and of its JobManager, or of a TaskManager: more than are allowed.
+
+    Flink counts the job's from zero again with each JobManager, and nobody counts the processes. One that was restarted
+    in its place begins its CPU time anew; one in a pod of its own, or a TaskManager (`tm_id`), is another series. Those
+    of TaskManagers are not added, as the job restarts with each of them; and a rollout replaces all of them once.
+    """
+    managers = scope.of_cluster(CLUSTER + "Status_JVM_CPU_Time")
+    workers = scope.of_cluster("flink_taskmanager_Status_JVM_CPU_Time")
+    registered = f"max(max_over_time({scope.of_cluster(CLUSTER + 'numRegisteredTaskManagers')}[{within}]))"
+
+    def begun(processes: str, at_once: str) -> str:
+        return f"sum(resets({processes}[{within}])) + count(last_over_time({processes}[{within}])) - {at_once}"
+
+    job = f"(max(increase({scope.of_job(JOB + 'numRestarts')}[{within}])) or vector(0))"
+    manager = f"({begun(managers, f'(count({managers}) or vector(1))')})"
+    worker = f"({begun(workers, registered)}) / ({registered} > 0)"
+    # increase() extrapolates: three restarts may be 3.1 there.
+    return f"{job} + {manager} > {RESTARTS}.5 or {worker} > {RESTARTS}.5"
 
 
 def _checkpoints(scope: Scope) -> list[Alert]:

@@ -79,6 +79,8 @@ _FLINK = (
     Metric(CLUSTER + "taskSlotsTotal", "gauge", "slots", (), "slots of the cluster", "flink"),
     Metric(CLUSTER + "taskSlotsAvailable", "gauge", "slots", (), "slots that no task has", "flink"),
     Metric("flink_taskmanager_Status_JVM_CPU_Load", "gauge", "1", (), "share of the CPUs a TaskManager uses", "flink"),
+    Metric(CLUSTER + "Status_JVM_CPU_Time", "counter", "ns", (), "CPU time of the JobManager", "flink"),
+    Metric("flink_taskmanager_Status_JVM_CPU_Time", "counter", "ns", (), "CPU time of a TaskManager", "flink"),
     _of_job("runningTime", "gauge", "ms", "since the job is RUNNING, 0 when it is not; also while it waits for slots"),
     _of_job("restartingTime", "gauge", "ms", "since the job is RESTARTING; 0 when it is not"),
     _of_job("failingTime", "gauge", "ms", "since the job is FAILING; 0 when it is not"),

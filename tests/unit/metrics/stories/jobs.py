@@ -8,6 +8,10 @@ _RUNNING = f"flink_jobmanager_job_runningTime{{{JOB}}}"
 _ALL_TASKS = f"flink_jobmanager_job_allSubTasksRunningOrFinishedTime{{{JOB}}}"
 _COMPLETED = f"flink_jobmanager_job_lastCheckpointCompletedTimestamp{{{JOB}}}"
 _RESTARTS = f"flink_jobmanager_job_numRestarts{{{JOB}}}"
+_JOBMANAGER = f"flink_jobmanager_Status_JVM_CPU_Time{{{CLUSTER}}}"
+_TASKMANAGER = f"flink_taskmanager_Status_JVM_CPU_Time{{{CLUSTER}}}"
+_AGAIN = "1000+1000x5 stale _x1"
+"""A process that runs for a minute and a half, and is away for half a minute."""
 _BACKPRESSURE = f'flink_taskmanager_job_task_backPressuredTimeMsPerSecond{{{JOB},task_name="signals"}}'
 _FAILED = f'{OPERATOR}failedCommittables{{{JOB},operator_name="bars"}}'
 _SECOND = 'flink_jobmanager_job_runningTime{job_name="torghut_ta",job_id="c"}'
@@ -15,6 +19,17 @@ _WITHOUT_JOB: Changes = {series: GONE for series in HEALTHY if 'job_name="torghu
 _WITHOUT_TABLE_JOB: Changes = {series: GONE for series in HEALTHY if "torghut_ta_table" in series}
 _NO_POSITION: Changes = {series: GONE for series in HEALTHY if series.startswith("ta_table_") and "topic" in series}
 _NAME = {"job_name": "torghut_ta"}
+
+
+def _in_turn(series: str, processes: int) -> Changes:
+    """So many processes one after the other, each as a series of its own."""
+    return {
+        series.replace("}", f',pod="{number}"}}'): " ".join(
+            [*([f"_x{8 * number}"] if number else []), "1000+1000x6", "stale", f"_x{32 - 8 * number}"]
+        )
+        for number in range(processes)
+    }
+
 
 STORIES = (
     Story("TaJobAbsent", _WITHOUT_JOB, {**_WITHOUT_JOB, "ta_job_wanted": "0+0"}, _NAME),
@@ -38,9 +53,21 @@ STORIES = (
         "TaRestarts",
         {_RESTARTS: "1+1"},
         {_RESTARTS: "3+0"},
-        _NAME,
-        "40 restarts in 10 min; 3 are allowed.",
+        description="40 restarts in 10 min; 3 are allowed.",
     ),
+    # The JobManager is away for half a minute in every two: no absence lasts, and each one counts restarts from zero.
+    Story(
+        "TaRestarts",
+        {_JOBMANAGER: " ".join(5 * [_AGAIN]), _RESTARTS: " ".join(5 * ["0+0x5 stale _x1"])},
+        {_JOBMANAGER: " ".join([*2 * [_AGAIN], "1000+1000x23"])},
+        description="5 restarts in 10 min; 3 are allowed.",
+    ),
+    # The same, each in a pod of its own.
+    Story("TaRestarts", _in_turn(_JOBMANAGER, 4), _in_turn(_JOBMANAGER, 3),
+          description="4 restarts in 10 min; 3 are allowed."),
+    # Nor does Flink count what a TaskManager does that never gets to work.
+    Story("TaRestarts", _in_turn(_TASKMANAGER, 4), _in_turn(_TASKMANAGER, 3),
+          description="4 restarts in 10 min; 3 are allowed."),
     Story(
         "TaBackpressure",
         {_BACKPRESSURE: "900+0"},

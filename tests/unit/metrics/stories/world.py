@@ -23,7 +23,8 @@ GONE = "gone"
 """Instead of what a series does: it ends."""
 
 Changes = Mapping[str, str]
-"""What a series does while there is trouble, by the series: `a+bxn` of promtool without `xn`; or `GONE`."""
+"""What a series does while there is trouble, by the series: `a+bxn` of promtool without `xn`, or several parts of it
+with it, for as many steps as the trouble has; or `GONE`."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ HEALTHY: Mapping[str, str] = {
     'ta_table_lost_records{topic="ta.signals.v1"}': "0+0",
     f"flink_jobmanager_numRegisteredTaskManagers{{{CLUSTER}}}": "1+0",
     f"flink_taskmanager_Status_JVM_CPU_Load{{{CLUSTER}}}": "0.1+0",
+    f"flink_jobmanager_Status_JVM_CPU_Time{{{CLUSTER}}}": "50000+1000",
+    f'flink_taskmanager_Status_JVM_CPU_Time{{{CLUSTER},tm_id="first"}}': "90000+9000",
     f"flink_jobmanager_job_runningTime{{{JOB}}}": "60000+15000",
     f"flink_jobmanager_job_restartingTime{{{JOB}}}": "0+0",
     f"flink_jobmanager_job_failingTime{{{JOB}}}": "0+0",
@@ -129,6 +132,8 @@ def series_of(changes: Changes, lasting: int = TROUBLE) -> dict[str, str]:
 
 def _run(does: str, begin: int, steps: int) -> str:
     """So many samples of `a+b`, from sample `begin` of it on."""
+    if " " in does:
+        return does
     first, _, growth = does.partition("+")
     value = float(first) + float(growth) * begin
     return f"{value:.15g}+{growth}x{steps - 1}"
