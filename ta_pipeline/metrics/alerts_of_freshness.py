@@ -22,7 +22,9 @@ def alerts(scope: Scope) -> list[Alert]:
 def _flow(scope: Scope) -> list[Alert]:
     trade, beat = scope.of("ta_newest_trade_timestamp_seconds"), scope.of("ta_job_heartbeat_timestamp_seconds")
     lag = scope.of("ta_watermark_lag_seconds")
-    is_open, answers = f"max({scope.of('ta_session_open')}) == 1", f"max({scope.of('ta_kafka_reachable')}) == 1"
+    # For as long as no trade is borne: at the open the newest one is that of the day before.
+    is_open = f"min(min_over_time({scope.of('ta_session_open')}[{SILENT_BAD_MS // 60_000}m])) == 1"
+    answers = f"max({scope.of('ta_kafka_reachable')}) == 1"
     beats = f"max({scope.of('ta_limit_seconds', _named('limit', 'job_heartbeat'))})"
     silent_s = SILENT_BAD_MS // 1_000
     return [

@@ -127,7 +127,8 @@ def _transactions(scope: Scope) -> list[Alert]:
             "TaSinkTransactionsFailed",
             # A series that begins above zero has no increase: a task that was restarted, and failed at once.
             f"sum by (operator_name) (increase({failed}[{within}])) > 0 or "
-            f"sum by (operator_name) ({failed} > 0 unless {failed} offset {within}) > 0",
+            # Before means for an hour: a scrape that failed is no beginning.
+            f"sum by (operator_name) ({failed} > 0 unless max_over_time({failed}[1h] offset {within})) > 0",
             "0s",
             "critical",
             "The commit of a sink's transaction failed: what it held may be lost.",

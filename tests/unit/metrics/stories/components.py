@@ -42,7 +42,7 @@ STORIES = (
     ),
     Story(
         "TaMetricsMissing",
-        {f'{OPERATOR}failedCommittables{{{JOB},operator_name="bars"}}': GONE},
+        {f'{OPERATOR}failedCommittables{{{JOB},operator_name="{name}"}}': GONE for name in ("bars", "signals")},
         # With the jobs away, their metrics are, too: other alerts say so.
         {
             **_WITHOUT_CLUSTER,

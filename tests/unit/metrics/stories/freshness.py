@@ -78,6 +78,8 @@ STORIES = (
         {_REJECTS: "10+10"},
         description="600 in 5 min, more than 1% of what came; the topic of rejects has the reasons.",
     ),
+    # The session has just opened: the newest trade is that of the day before.
+    Story("TaNoTrades", _QUIET, {**_QUIET, "ta_session_open": "0+0x27 1+0x11"}),
     # The job was stopped on purpose, while trades come and the session is open.
     Story("TaWatermarkLag", {_LAG: "3.5+0"}, {**_STOPPED, _LAG: "3.5+0"}, description=_LAGS),
     Story("TaJobHeartbeatMissing", {_BEAT: "600+0"}, {**_STOPPED, _BEAT: "600+0"}),

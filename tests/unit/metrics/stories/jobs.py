@@ -141,6 +141,15 @@ STORIES = (
           "The newest one completed 20m 45s ago, or the job has run for so long without one; twice the checkpoint "
           "interval is allowed."),
     # A task that was restarted and failed at once: its series begins above zero, and has no increase.
-    Story("TaSinkTransactionsFailed", {_FAILED.replace('"bars"', '"signals"'): "1+0"}, {_FAILED: "0+0"},
-          {"operator_name": "signals"}, "1 commits of signals failed in 5m; none is allowed.", fires_at="12m"),
+    Story("TaSinkTransactionsFailed", {_FAILED.replace('"bars"', '"late"'): "1+0"}, {_FAILED: "0+0"},
+          {"operator_name": "late"}, "1 commits of late failed in 5m; none is allowed.", fires_at="12m"),
+    # One failed scrape, five minutes ago, of a task that failed long before.
+    Story("TaSinkTransactionsFailed", {_FAILED: "1+1"},
+          {_FAILED.replace('"bars"', '"signals"'): "1+0x18 stale 1+0x19"}, {"operator_name": "bars"},
+          "20 commits of bars failed in 5m; none is allowed."),
+    # The probe is away, where a checkpoint is due every minute: what it told last holds, not what is the default.
+    Story("TaCheckpointOld", {_COMPLETED: "585000+0"},
+          {'ta_limit_seconds{limit="checkpoint_age"}': "123+0x1 stale _x37", _COMPLETED: "500000+15000"}, _NAME,
+          "The newest one completed 10m 0s ago, or the job has run for so long without one; twice the checkpoint "
+          "interval is allowed."),
 )  # fmt: skip

@@ -103,6 +103,8 @@ HEALTHY: Mapping[str, str] = {
     f"flink_jobmanager_job_lastCheckpointDuration{{{JOB}}}": "250+0",
     f'flink_taskmanager_job_task_backPressuredTimeMsPerSecond{{{JOB},task_name="signals"}}': "20+0",
     f'{OPERATOR}failedCommittables{{{JOB},operator_name="bars"}}': "0+0",
+    # Of a restart before all this.
+    f'{OPERATOR}failedCommittables{{{JOB},operator_name="signals"}}': "1+0",
     f"flink_jobmanager_job_runningTime{{{TABLE_JOB}}}": "60000+15000",
     f"flink_jobmanager_job_allSubTasksRunningOrFinishedTime{{{TABLE_JOB}}}": "60000+15000",
     f'{OPERATOR}breaker_state{{{TABLE_JOB},operator_name="ta_signals"}}': "0+0",
