@@ -113,7 +113,12 @@ def _missing(scope: Scope) -> Alert:
         ],
         f"(max({scope.of('ta_probe_reading')}) == 1)": [
             scope.of(name)
-            for name in ("ta_event_to_signal_seconds_count", "ta_probe_duplicates_total", "ta_probe_gaps_total")
+            for name in (
+                "ta_event_to_signal_seconds_count",
+                "ta_probe_duplicates_total",
+                "ta_probe_gaps_total",
+                "ta_probe_gaps_closed_total",
+            )
         ],
         f"(sum(increase({scope.of('ta_event_to_signal_seconds_count')}[1m])) > 0)": [
             scope.of("ta_event_to_signal_window_seconds")

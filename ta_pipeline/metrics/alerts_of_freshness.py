@@ -11,6 +11,8 @@ from ta_pipeline.metrics.selectors import Scope
 from ta_pipeline.probe_window import LONG_MS, SHORT_MS
 
 _TOOK, _TOOK_LATELY = "ta_event_to_signal_seconds", "ta_event_to_signal_window_seconds"
+_STEP = "15s"
+"""Between the samples of a subquery."""
 _IN = 'kind=~"trades|quotes|bars_1m|status|rejects"'
 
 
@@ -94,7 +96,10 @@ def _path(scope: Scope, path: str, within_ms: int, silent: str) -> list[Alert]:
 
 def _wrong(scope: Scope) -> list[Alert]:
     duplicates = scope.of("ta_probe_duplicates_total", 'path!="live"')
-    gaps, judged = (f"sum by (kind) (increase({scope.of(f'ta_probe_{one}_total')}[5m]))" for one in ("gaps", "judged"))
+    found, closed = (f"sum by (kind) ({scope.of(f'ta_probe_{one}_total')})" for one in ("gaps", "gaps_closed"))
+    # Those that are open, above where they were fewest: what comes late closes some, also of before.
+    gaps = f"({found} - {closed} - min_over_time(({found} - {closed})[5m:{_STEP}]))"
+    judged = f"sum by (kind) (increase({scope.of('ta_probe_judged_total')}[5m]))"
     rejects = f"sum(increase({scope.of('ta_job_records_total', _named('kind', 'rejects'))}[5m]))"
     records = f"sum(increase({scope.of('ta_job_records_total', _IN)}[5m]))"
     return [
@@ -108,9 +113,9 @@ def _wrong(scope: Scope) -> list[Alert]:
         ),
         Alert(
             "TaGaps",
-            # Half a record less: increase() is not whole.
-            f"({gaps} > {GAPS - 1}.5 and {gaps} > {GAP_SHARE} * {judged}) unless on() {scope.not_wanted}",
-            "1m",
+            f"({gaps} >= {GAPS} and {gaps} > {GAP_SHARE} * {judged}) unless on() {scope.not_wanted}",
+            # A job that restarts gives out late what was due meanwhile.
+            "2m",
             "critical",
             "Live seconds have no final, or finals have no bar.",
             '{{ printf "%.0f" $value }} {{ $labels.kind }} in 5 min, '

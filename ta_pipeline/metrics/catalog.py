@@ -176,6 +176,10 @@ _PROBE = (
         ("kind",), needs=_READING,
     ),
     _of_probe(
+        "ta_probe_gaps_closed_total", "counter", "records", "of these gaps, those whose final or bar came after all, "
+        "within ten minutes", ("kind",), needs=_READING,
+    ),
+    _of_probe(
         "ta_probe_judged_total", "counter", "records", "records that could have had a gap", ("kind",), needs=_READING,
     ),
     _of_probe(

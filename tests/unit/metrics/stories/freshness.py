@@ -23,6 +23,7 @@ _GAPS = 'ta_probe_gaps_total{kind="live_without_final"}'
 _OF_LIVE = {"kind": "live_without_final"}
 _FORTY = "40 live_without_final in 5 min, more than 1% of those that were judged."
 _LAGS = "The watermark is 3.5s behind at the 99th percentile of a minute."
+_CLOSED = _GAPS.replace("gaps", "gaps_closed")
 _REJECTS = 'ta_job_records_total{kind="rejects"}'
 
 
@@ -77,6 +78,14 @@ STORIES = (
         {_REJECTS: "30+30"},
         {_REJECTS: "10+10"},
         description="600 in 5 min, more than 1% of what came; the topic of rejects has the reasons.",
+    ),
+    # The job has crashed: what was due meanwhile came a minute and a half later. Then some are lost, and that is told.
+    Story(
+        "TaGaps",
+        {_GAPS: "60+0x27 95+0x11", _CLOSED: "0+0x5 60+0x33"},
+        {_GAPS: "60+0", _CLOSED: "0+0x5 60+0x33"},
+        _OF_LIVE,
+        "35 live_without_final in 5 min, more than 1% of those that were judged.",
     ),
     # The session has just opened: the newest trade is that of the day before.
     Story("TaNoTrades", _QUIET, {**_QUIET, "ta_session_open": "0+0x27 1+0x11"}),

@@ -80,6 +80,7 @@ HEALTHY: Mapping[str, str] = {
     took("final", "300s"): "12.4+0",
     **{f'ta_probe_duplicates_total{{path="{path}"}}': "0+0" for path in ("live", "final", "bars")},
     'ta_probe_gaps_total{kind="live_without_final"}': "0+0",
+    'ta_probe_gaps_closed_total{kind="live_without_final"}': "0+0",
     'ta_probe_judged_total{kind="live_without_final"}': "0+150",
     'ta_probe_records_total{path="final"}': "0+100",
     "ta_job_heartbeat_timestamp_seconds": _clock(),
