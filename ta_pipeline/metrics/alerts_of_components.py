@@ -9,12 +9,20 @@ from ta_pipeline.metrics.selectors import Scope
 _PROBE = "ta_probe_heartbeat_timestamp_seconds"
 _DAGSTER = "ta_dagster_heartbeat_timestamp_seconds"
 _MANAGERS = "flink_jobmanager_numRegisteredTaskManagers"
-_OF_DAGSTER: tuple[tuple[str, str, Severity, str], ...] = (
-    ("TaS3Unreachable", "s3_reachable", "critical", "S3 does not answer Dagster: no checkpoint can be written."),
-    ("TaClickHouseUnreachable", "clickhouse_reachable", "warning", "ClickHouse does not answer Dagster: rows wait."),
-    ("TaCheckpointNotStored", "checkpoint_stored", "critical", "Flink's newest checkpoint is not in S3."),
-    ("TaSettingsDrift", "settings_drift", "warning", "The job runs with other settings than its revision."),
-    ("TaTablesBehind", "tables_behind", "warning", "ClickHouse is behind the topics."),
+_ROLLOUT = "3m"
+"""Longer than a rollout takes the job and its processes away, and than Dagster bears with what it brings about."""
+_OF_DAGSTER: tuple[tuple[str, str, str, Severity, str], ...] = (
+    ("TaS3Unreachable", "s3_reachable", "1m", "critical", "S3 does not answer Dagster: no checkpoint can be written."),
+    (
+        "TaClickHouseUnreachable",
+        "clickhouse_reachable",
+        "1m",
+        "warning",
+        "ClickHouse does not answer Dagster: rows wait.",
+    ),
+    ("TaCheckpointNotStored", "checkpoint_stored", "1m", "critical", "Flink's newest checkpoint is not in S3."),
+    ("TaSettingsDrift", "settings_drift", _ROLLOUT, "warning", "The job runs with other settings than its revision."),
+    ("TaTablesBehind", "tables_behind", _ROLLOUT, "warning", "ClickHouse is behind the topics."),
 )
 """What only Dagster's sensor can judge; it tells the probe at each tick."""
 
@@ -56,7 +64,7 @@ def _gone(scope: Scope) -> list[Alert]:
         Alert(
             "TaJobManagerMissing",
             f"absent({managers}) unless on() {scope.not_wanted}",
-            "1m",
+            _ROLLOUT,
             "critical",
             "The JobManager's metrics are not there.",
             f"No series of {_MANAGERS}: the JobManager is down, or cannot be scraped.",
@@ -64,7 +72,7 @@ def _gone(scope: Scope) -> list[Alert]:
         Alert(
             "TaTaskManagerMissing",
             f"max(max({managers}) == 0 or ({silent})) unless on() {scope.not_wanted}",
-            "1m",
+            _ROLLOUT,
             "critical",
             "The job has no TaskManager: Flink says RUNNING, and nothing runs.",
             "The JobManager knows of no TaskManager, or none can be scraped.",
@@ -77,12 +85,12 @@ def _told_by_dagster(scope: Scope) -> list[Alert]:
         Alert(
             name,
             f"max({scope.of('ta_verdict_bad', _verdict(verdict))}) == 1",
-            "1m",
+            lasts,
             severity,
             summary,
             f"Dagster's verdict {verdict} is bad or unknown; `ta health` has its numbers.",
         )
-        for name, verdict, severity, summary in _OF_DAGSTER
+        for name, verdict, lasts, severity, summary in _OF_DAGSTER
     ]
 
 

@@ -25,6 +25,17 @@ STORIES = (
         {"app_kubernetes_io_component": "job"},
     ),
     Story("TaTaskManagerMissing", {_MANAGERS: "0+0", _CPU: GONE}, {**_WITHOUT_CLUSTER}),
+    # A rollout takes the job, its JobManager and its TaskManager away, and should run it all the while.
+    Story("TaJobManagerMissing", _WITHOUT_CLUSTER, _WITHOUT_CLUSTER, {"app_kubernetes_io_component": "job"}, short=11),
+    Story("TaTaskManagerMissing", {_MANAGERS: "0+0", _CPU: GONE}, {_MANAGERS: "0+0", _CPU: GONE}, short=11),
+    # It runs the new job before it is recorded; and tables are behind until a job that was away has caught up.
+    *(
+        Story(alert, {verdict: "1+0"}, {verdict: "1+0"}, short=11)
+        for alert, verdict in (
+            ("TaSettingsDrift", 'ta_verdict_bad{verdict="settings_drift"}'),
+            ("TaTablesBehind", 'ta_verdict_bad{verdict="tables_behind"}'),
+        )
+    ),
     *(
         Story(
             alert,
