@@ -34,7 +34,7 @@ def alerts(scope: Scope) -> list[Alert]:
 
 def _gone(scope: Scope) -> list[Alert]:
     probe, dagster = scope.of(_PROBE), scope.of(_DAGSTER)
-    managers = scope.of_cluster(_MANAGERS)
+    managers, answers = scope.of_cluster(_MANAGERS), scope.of("ta_kafka_reachable")
     silent = f"absent({scope.of_cluster('flink_taskmanager_Status_JVM_CPU_Load')}) unless absent({managers})"
     return [
         Alert(
@@ -55,11 +55,19 @@ def _gone(scope: Scope) -> list[Alert]:
         ),
         Alert(
             "TaKafkaUnreachable",
-            f"max({scope.of('ta_kafka_reachable')}) == 0 or max({scope.of('ta_probe_reading')}) == 0",
+            f"max({answers}) == 0",
             "1m",
             "critical",
             "The broker does not answer the probe, or a topic is missing.",
-            "ta_kafka_reachable or ta_probe_reading is 0.",
+            "ta_kafka_reachable is 0.",
+        ),
+        Alert(
+            "TaProbeNotReading",
+            f"max({scope.of('ta_probe_reading')}) == 0 unless on() max({answers}) == 0",
+            "2m",
+            "critical",
+            "The probe does not read the output topics: nobody sees whether signals are late, silent or missing.",
+            "ta_probe_reading is 0, though the broker answers.",
         ),
         Alert(
             "TaJobManagerMissing",

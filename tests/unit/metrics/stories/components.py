@@ -17,7 +17,11 @@ STORIES = (
     Story("TaProbeGone", _WITHOUT_PROBE, {_PROBE: GONE}, short=6),
     # One that has just started was told nothing yet; that it is gone itself is another alert.
     Story("TaDagsterSilent", {_DAGSTER: "600+0"}, _WITHOUT_PROBE),
-    Story("TaKafkaUnreachable", {"ta_kafka_reachable": "0+0"}, {"ta_probe_reading": "0+0"}, short=3),
+    # The registry is away, or the probe's user lacks a right: the broker answers.
+    Story("TaKafkaUnreachable", {"ta_kafka_reachable": "0+0"}, {"ta_probe_reading": "0+0"}),
+    Story("TaKafkaUnreachable", {"ta_kafka_reachable": "0+0"}, {"ta_kafka_reachable": "0+0"}, short=3),
+    Story("TaProbeNotReading", {"ta_probe_reading": "0+0"}, {"ta_probe_reading": "0+0", "ta_kafka_reachable": "0+0"}),
+    Story("TaProbeNotReading", {"ta_probe_reading": "0+0"}, {"ta_probe_reading": "0+0"}, short=7),
     Story(
         "TaJobManagerMissing",
         _WITHOUT_CLUSTER,
