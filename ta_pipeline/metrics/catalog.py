@@ -151,7 +151,8 @@ _PROBE = (
     ),
     _of_probe(
         "ta_job_wanted", "gauge", "1", "1 when the job should run, by the record of rollouts; 0 when it was stopped on "
-        "purpose or never rolled out; for ten minutes after the sensor's last tick", needs="a tick of the sensor",
+        "purpose or never rolled out; for an hour where the record cannot be read, and for ten minutes after the "
+        "sensor's last tick", needs="a tick of the sensor",
     ),
     _of_probe("ta_session_open", "gauge", "1", "1 while the exchange trades, by its calendar and `TA_SESSION`"),
     _of_probe(
