@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ta_pipeline.metrics.alert import Alert
 from ta_pipeline.metrics.limits import GAP_SHARE, GAPS, REJECT_SHARE, SILENT_BAD_MS
+from ta_pipeline.metrics.scrape import OPERATOR
 from ta_pipeline.metrics.selectors import Scope
 from ta_pipeline.probe_window import LONG_MS, SHORT_MS
 
@@ -28,6 +29,9 @@ def _flow(scope: Scope) -> list[Alert]:
     is_open = f"min(min_over_time({scope.of('ta_session_open')}[{SILENT_BAD_MS // 60_000}m])) == 1"
     answers = f"max({scope.of('ta_kafka_reachable')}) == 1"
     beats = f"max({scope.of('ta_limit_seconds', _named('limit', 'job_heartbeat'))})"
+    # Where the job sends no heartbeats. timestamp(): a sample is as old as the scrape, which is no fault of the job.
+    reached = scope.of_job(OPERATOR + "currentInputWatermark", 'operator_name="signals"')
+    behind, limit = f"max(timestamp({reached}) - {reached} / 1000 and {reached} > 0)", scope.limit("watermark_lag")
     silent_s = SILENT_BAD_MS // 1_000
     return [
         Alert(
@@ -40,12 +44,13 @@ def _flow(scope: Scope) -> list[Alert]:
         ),
         Alert(
             "TaWatermarkLag",
-            f"quantile_over_time(0.99, {lag}[1m]) > {scope.limit('watermark_lag')} and on() {scope.expected} "
-            f"unless on() {scope.not_wanted}",
+            f"(quantile_over_time(0.99, {lag}[1m]) > {limit} or ({behind} > {limit} unless on() {beats})) "
+            f"and on() {scope.expected} unless on() {scope.not_wanted}",
             "1m30s",
             "critical",
             "Event time lags: finals are late.",
-            "The watermark is {{ $value | humanizeDuration }} behind at the 99th percentile of a minute.",
+            "The watermark is {{ $value | humanizeDuration }} behind: the 99th percentile of a minute's heartbeats, "
+            "or, without TA_STATUS_TOPIC, what Flink says.",
         ),
         Alert(
             "TaJobHeartbeatMissing",

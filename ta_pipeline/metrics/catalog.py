@@ -101,6 +101,7 @@ _FLINK = (
     _of_operator("numRecordsSend", "counter", "records", "records that a sink has sent"),
     _of_operator("numRecordsSendErrors", "counter", "records", "records that a sink could not send"),
     _of_operator("pendingRecords", "gauge", "records", "records of its topic that a source has not read"),
+    _of_operator("currentInputWatermark", "gauge", "ms", "event time that an operator has come to; -2^63: none yet"),
     _of_operator("watermarkLag", "gauge", "ms", "how far the watermark of a source is behind"),
     _of_operator("failedCommittables", "counter", "transactions", "transactions of a sink whose commit failed"),
     _of_operator("retriedCommittables", "counter", "transactions", "commits of a sink that had to be tried again"),

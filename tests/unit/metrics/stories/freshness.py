@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.metrics.stories.world import GONE, Changes, Story, took
+from tests.unit.metrics.stories.world import GONE, JOB, OPERATOR, Changes, Story, took
 
 _TRADE, _BEAT = "ta_newest_trade_timestamp_seconds", "ta_job_heartbeat_timestamp_seconds"
 _LAG = "ta_watermark_lag_seconds"
@@ -22,7 +22,12 @@ _DUPLICATES = 'ta_probe_duplicates_total{path="final"}'
 _GAPS = 'ta_probe_gaps_total{kind="live_without_final"}'
 _OF_LIVE = {"kind": "live_without_final"}
 _FORTY = "40 live_without_final in 5 min, more than 1% of those that were judged."
-_LAGS = "The watermark is 3.5s behind at the 99th percentile of a minute."
+_LAGS = (
+    "The watermark is 3.5s behind: the 99th percentile of a minute's heartbeats, or, without TA_STATUS_TOPIC, what "
+    "Flink says."
+)
+_REACHED = f'{OPERATOR}currentInputWatermark{{{JOB},operator_name="signals"}}'
+_WITHOUT_BEATS: Changes = dict.fromkeys((_LAG, _BEAT, 'ta_limit_seconds{limit="job_heartbeat"}'), GONE)
 _CLOSED = _GAPS.replace("gaps", "gaps_closed")
 _REJECTS = 'ta_job_records_total{kind="rejects"}'
 
@@ -89,6 +94,20 @@ STORIES = (
     ),
     # The session has just opened: the newest trade is that of the day before.
     Story("TaNoTrades", _QUIET, {**_QUIET, "ta_session_open": "0+0x27 1+0x11"}),
+    # Without TA_STATUS_TOPIC Flink is asked; with it heartbeats are.
+    Story(
+        "TaWatermarkLag",
+        {**_WITHOUT_BEATS, _REACHED: "500000+15000"},
+        {_REACHED: "500000+15000"},
+        description=_LAGS.replace("3.5s", "1m 40s"),
+    ),
+    # And none of it where it is in time, or has not begun.
+    Story(
+        "TaWatermarkLag",
+        {**_WITHOUT_BEATS, _REACHED: "500000+15000"},
+        {**_WITHOUT_BEATS, _REACHED: "-9223372036854775808+0x9 747900+15000x29"},
+        description=_LAGS.replace("3.5s", "1m 40s"),
+    ),
     # The job was stopped on purpose, while trades come and the session is open.
     Story("TaWatermarkLag", {_LAG: "3.5+0"}, {**_STOPPED, _LAG: "3.5+0"}, description=_LAGS),
     Story("TaJobHeartbeatMissing", {_BEAT: "600+0"}, {**_STOPPED, _BEAT: "600+0"}),

@@ -104,6 +104,7 @@ HEALTHY: Mapping[str, str] = {
     f"flink_jobmanager_job_lastCheckpointDuration{{{JOB}}}": "250+0",
     f'flink_taskmanager_job_task_backPressuredTimeMsPerSecond{{{JOB},task_name="signals"}}': "20+0",
     f'{OPERATOR}failedCommittables{{{JOB},operator_name="bars"}}': "0+0",
+    f'{OPERATOR}currentInputWatermark{{{JOB},operator_name="signals"}}': "-2100+15000",
     # Of a restart before all this.
     f'{OPERATOR}failedCommittables{{{JOB},operator_name="signals"}}': "1+0",
     f"flink_jobmanager_job_runningTime{{{TABLE_JOB}}}": "60000+15000",
