@@ -203,12 +203,20 @@ class _Remembered:
         number = hash(key)
         return number in self._current or number in self._previous
 
+    def discard(self, key: Hashable) -> bool:
+        """Forget a key; False when it was not known."""
+        known = key in self
+        self._current.discard(hash(key))
+        self._previous.discard(hash(key))
+        return known
+
 
 class _Tally:
     """A finding in the making."""
 
     def __init__(self) -> None:
         self.judged = 0
+        self.closed = 0
         self._count = 0
         self._examples: list[str] = []
 
@@ -218,16 +226,17 @@ class _Tally:
             self._examples.append(example)
 
     def finding(self) -> Finding:
-        return Finding(self._count, self.judged, tuple(self._examples))
+        return Finding(self._count, self.judged, tuple(self._examples), self.closed)
 
 
 class _Awaited:
-    """Keys that something has to follow on within a time; what does not is found."""
+    """Keys that something has to follow on within a time; what does not is found, and closed when it follows later."""
 
     def __init__(self, within_ms: int) -> None:
         self.tally = _Tally()
         self._within_ms = within_ms
         self._since: dict[tuple[str, int], int] = {}  # oldest first
+        self._overdue = _Remembered()
 
     def expect(self, key: tuple[str, int], now_ms: int) -> None:
         """Something has to follow; the time starts again with each call."""
@@ -235,8 +244,11 @@ class _Awaited:
         self._since[key] = now_ms
 
     def came(self, key: tuple[str, int]) -> None:
-        """It did."""
-        if self._since.pop(key, None) is not None:
+        """It did; a job that recovers gives out late what was due while it was away, and loses nothing."""
+        awaited = self._since.pop(key, None) is not None
+        if self._overdue.discard(key):
+            self.tally.closed += 1
+        elif awaited:
             self.tally.judged += 1
 
     def judge(self, now_ms: int) -> None:
@@ -246,6 +258,9 @@ class _Awaited:
             if now_ms - self._since[key] <= self._within_ms:
                 return
             del self._since[key]
+            # One that is awaited again, as a job that restarts repeats what was live, is found once.
+            if not self._overdue.add(key, now_ms):
+                continue
             self.tally.judged += 1
             self.tally.found(f"{key[0]} seq {key[1]}")
 

@@ -22,6 +22,9 @@ KEPT_MS = 60_000
 """What was seen longer ago is not known any more: the look hangs."""
 TICK_KEPT_MS = 600_000
 """What the sensor said in its last tick is of no use after so long."""
+WANTED_KEPT_MS = 3_600_000
+"""Where S3 is away, the record of rollouts cannot be read, and none is made either: what it said last still holds. Not
+for ever, as somebody may have started the job without a rollout."""
 _log = logging.getLogger("ta.probe")
 
 
@@ -52,11 +55,19 @@ class Tick:
         at_ms: when it came, epoch milliseconds.
         verdicts: whether each is bad or unknown and calls a person; empty: it did not say.
         job_wanted: whether a job should run; None: it does not know.
+        wanted_ms: when it knew that last, epoch milliseconds; 0: never.
     """
 
     at_ms: int
     verdicts: Mapping[str, bool] = field(default_factory=dict)
     job_wanted: bool | None = None
+    wanted_ms: int = 0
+
+    def after(self, before: Tick | None) -> Tick:
+        """With what the sensor knew before of whether a job should run, where it does not know that now."""
+        if before is None or self.job_wanted is not None or self.at_ms - before.wanted_ms > WANTED_KEPT_MS:
+            return self
+        return replace(self, job_wanted=before.job_wanted, wanted_ms=before.wanted_ms)
 
 
 def parse_tick(body: object, at_ms: int) -> Tick:
@@ -75,6 +86,7 @@ def parse_tick(body: object, at_ms: int) -> Tick:
         if isinstance(verdicts, dict)
         else {},
         wanted if isinstance(wanted, bool) else None,
+        at_ms if isinstance(wanted, bool) else 0,
     )
 
 

@@ -89,6 +89,10 @@ def _seen(report: WindowReport) -> Iterator[str]:
         [({"kind": name}, finding.count) for name, finding in gaps.items()],
     )  # fmt: skip
     yield _family(
+        "ta_probe_gaps_closed_total", "counter", "of them, those whose record came after all",
+        [({"kind": name}, finding.closed) for name, finding in gaps.items()],
+    )  # fmt: skip
+    yield _family(
         "ta_probe_judged_total", "counter", "records that could have had a gap",
         [({"kind": name}, finding.judged) for name, finding in gaps.items()],
     )  # fmt: skip

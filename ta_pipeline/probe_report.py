@@ -38,6 +38,13 @@ class Finding:
     count: int
     judged: int
     examples: tuple[str, ...] = ()
+    closed: int = 0
+    """Those whose missing record came after all, within ten minutes."""
+
+    @property
+    def open(self) -> int:
+        """Those that are still missing something."""
+        return self.count - self.closed
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,8 @@ class ProbeReport:
         ):
             if finding.count:
                 examples = ", ".join(finding.examples)
-                found.append(f"{text}: {finding.count} of {finding.judged}, {examples}")
+                later = f" ({finding.closed} came later)" if finding.closed else ""
+                found.append(f"{text}: {finding.count} of {finding.judged}{later}, {examples}")
         for reason, count in sorted(self.undecodable.items()):
             found.append(f"records that could not be read, {reason}: {count}")
         return tuple(found)

@@ -78,6 +78,7 @@ class ProbeServer:
         threading.Thread(target=self._lookout.run, args=(stop,), name="ta-probe-around", daemon=True).start()
         try:
             while not stop.is_set():
+                self._go_round()
                 try:
                     self._read(stop)
                 except TaError as error:
@@ -95,7 +96,7 @@ class ProbeServer:
             told = None
         tick = parse_tick(told, _now_ms())
         with self._lock:
-            self._tick = tick
+            self._tick = tick.after(self._tick)
 
     def metrics(self) -> str:
         """What `/metrics` answers."""
@@ -151,6 +152,11 @@ class ProbeServer:
                 self._window.take(*decoder.decode(arrival.topic, arrival.value), arrival.now_ms)
             except BadRecordError as error:
                 self._window.undecodable(error.reason)
+
+    def _go_round(self) -> None:
+        """One that waits for the broker is there, too."""
+        with self._lock:
+            self._alive_ms = _now_ms()
 
     def _lose(self, trouble: str) -> None:
         with self._lock:

@@ -7,7 +7,7 @@ server (`ta_pipeline.probe_server`) tells, and what monitoring judges.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -23,6 +23,7 @@ from ta_pipeline.signals.outputs import MINUTE
 SHORT_MS, LONG_MS = 60_000, 300_000
 """The two windows: one that an incident leaves soon, one with samples enough for a 99th percentile."""
 _STEP_MS = 10_000
+_GAPS = ("signals_without_bar", "live_without_final")
 PATHS = ("live", "final", "final_1m", "bars")
 
 
@@ -35,6 +36,7 @@ class Counts(NamedTuple):
     final_duplicates: int = 0
     live_duplicates: int = 0
     signals_without_bar: int = 0
+    """Those that have none by now; as `live_without_final`, it falls when what was missing comes late."""
     signals_judged: int = 0
     live_without_final: int = 0
     live_judged: int = 0
@@ -49,9 +51,9 @@ class Counts(NamedTuple):
             report.final.records + report.final_1m.records + report.bars.records,
             report.final_duplicates,
             report.live.duplicates,
-            report.signals_without_bar.count,
+            report.signals_without_bar.open,
             report.signals_without_bar.judged,
-            report.live_without_final.count,
+            report.live_without_final.open,
             report.live_without_final.judged,
             report.out_of_order.count,
             sum(report.undecodable.values()),
@@ -60,6 +62,15 @@ class Counts(NamedTuple):
     def since(self, earlier: Counts) -> Counts:
         """What came after `earlier`."""
         return Counts(*(now - before for now, before in zip(self, earlier, strict=True)))
+
+    def lately(self, earlier: Sequence[Counts]) -> Counts:
+        """What came after the first of some earlier ones; of gaps those that were not closed again.
+
+        What comes late closes gaps, also of before: so they are counted from where they were fewest.
+        """
+        fewest = {name: min(getattr(one, name) for one in (*earlier, self)) for name in _GAPS}
+        grown = {name: getattr(self, name) - number for name, number in fewest.items()}
+        return self.since(earlier[0])._replace(**grown)
 
 
 @dataclass(frozen=True)
@@ -166,7 +177,7 @@ class ProbeWindow:
             since_ms=self._since_ms,
             short={path: latency.summary(now_ms, SHORT_MS) for path, latency in self._latency.items()},
             long={path: latency.summary(now_ms) for path, latency in self._latency.items()},
-            recent=counts.since(self._counts[0][1]),
+            recent=counts.lately([earlier for _, earlier in self._counts]),
             newest_event_ms=dict(self._newest_event_ms),
             job_beat=self._beat,
             total=total,

@@ -17,6 +17,10 @@ from ta_pipeline.local.ports import LOOPBACK
 from ta_pipeline.local.probes import listens
 from ta_pipeline.local.settings import LocalSettings
 
+OFFSETS_RETENTION_MINUTES = 45 * 24 * 60
+"""Above the retention of every topic: Kafka forgets where the table job stands when it has committed nothing for so
+long, and then nobody can say what of a topic is not in ClickHouse yet. Its default is a week."""
+
 # One node: every internal topic has one replica. Few partitions of them: a start creates them all. A broker that was
 # killed may come back when the session of the dead one is over.
 _PROPERTIES = """\
@@ -37,6 +41,7 @@ num.network.threads=2
 num.io.threads=4
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
+offsets.retention.minutes={offsets_minutes}
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
@@ -97,7 +102,11 @@ def kafka(local: LocalSettings, access: KafkaAccess, java: Path, arrange: Callab
         files={
             properties: access.broker_properties
             + _PROPERTIES.format(
-                host=LOOPBACK, port=local.kafka_port, controller_port=local.kafka_controller_port, data=data
+                host=LOOPBACK,
+                port=local.kafka_port,
+                controller_port=local.kafka_controller_port,
+                data=data,
+                offsets_minutes=OFFSETS_RETENTION_MINUTES,
             ),
             logging: _LOGGING,
         },

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-_FRESHNESS = (
-    "TaWatermarkLag", "TaJobHeartbeatMissing", "TaLiveLatency", "TaLiveSilent", "TaFinalLatency", "TaFinalSilent",
-    "TaGaps",
+_SEEN_BY_THE_PROBE = (
+    "TaJobHeartbeatMissing", "TaLiveLatency", "TaLiveSilent", "TaFinalLatency", "TaFinalSilent", "TaGaps",
 )  # fmt: skip
+_FRESHNESS = ("TaWatermarkLag", *_SEEN_BY_THE_PROBE)
 _CHECKPOINTS = ("TaCheckpointOld", "TaCheckpointSlow", "TaOpenTransaction")
 _OF_A_RUNNING_JOB = (*_FRESHNESS, *_CHECKPOINTS, "TaBackpressure")
 EXPLAINS: dict[str, tuple[str, ...]] = {
@@ -16,7 +16,11 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
         *_OF_A_RUNNING_JOB,
     ),
     "TaTaskManagerMissing": ("TaMetricsMissing", "TaJobNotRunning", "TaTableJobNotRunning", *_OF_A_RUNNING_JOB),
-    "TaKafkaUnreachable": ("TaJobNotRunning", "TaRestarts", "TaTableJobNotRunning", "TaNoTrades", *_OF_A_RUNNING_JOB),
+    "TaKafkaUnreachable": (
+        "TaProbeNotReading", "TaJobNotRunning", "TaRestarts", "TaTableJobNotRunning", "TaNoTrades", *_OF_A_RUNNING_JOB,
+    ),
+    # Only what it would have seen: the job may be in trouble of its own.
+    "TaProbeNotReading": _SEEN_BY_THE_PROBE,
     "TaJobAbsent": _OF_A_RUNNING_JOB,
     "TaJobNotRunning": _OF_A_RUNNING_JOB,
     "TaS3Unreachable": (*_CHECKPOINTS, "TaCheckpointNotStored", "TaFinalLatency", "TaFinalSilent"),

@@ -10,7 +10,7 @@ from ta_pipeline.metrics.limits import (
     RESTARTS,
     RESTARTS_WITHIN_MS,
 )
-from ta_pipeline.metrics.scrape import JOB, OPERATOR, TASK
+from ta_pipeline.metrics.scrape import CLUSTER, JOB, OPERATOR, TASK
 from ta_pipeline.metrics.selectors import Scope
 
 _RUNNING = JOB + "runningTime"
@@ -53,12 +53,10 @@ def _states(scope: Scope) -> list[Alert]:
         ),
         Alert(
             "TaRestarts",
-            # increase() extrapolates: three restarts may be 3.1 there.
-            f"max by (job_name) (increase({scope.of_job(JOB + 'numRestarts')}[{RESTARTS_WITHIN_MS // 60_000}m]))"
-            f" > {RESTARTS}.5",
+            _restarts(scope, f"{RESTARTS_WITHIN_MS // 60_000}m"),
             "0s",
             "critical",
-            "The job restarts again and again.",
+            "The job, or a process of Flink under it, restarts again and again.",
             f'{{{{ printf "%.0f" $value }}}} restarts in {RESTARTS_WITHIN_MS // 60_000} min; {RESTARTS} are allowed.',
         ),
         Alert(
@@ -71,6 +69,27 @@ def _states(scope: Scope) -> list[Alert]:
             f"{BACKPRESSURE_BAD:.0%} is allowed.",
         ),
     ]
+
+
+def _restarts(scope: Scope, within: str) -> str:
+    """Restarts of the job and of its JobManager, or of a TaskManager: more than are allowed.
+
+    Flink counts the job's from zero again with each JobManager, and nobody counts the processes. One that was restarted
+    in its place begins its CPU time anew; one in a pod of its own, or a TaskManager (`tm_id`), is another series. Those
+    of TaskManagers are not added, as the job restarts with each of them; and a rollout replaces all of them once.
+    """
+    managers = scope.of_cluster(CLUSTER + "Status_JVM_CPU_Time")
+    workers = scope.of_cluster("flink_taskmanager_Status_JVM_CPU_Time")
+    registered = f"max(max_over_time({scope.of_cluster(CLUSTER + 'numRegisteredTaskManagers')}[{within}]))"
+
+    def begun(processes: str, at_once: str) -> str:
+        return f"sum(resets({processes}[{within}])) + count(last_over_time({processes}[{within}])) - {at_once}"
+
+    job = f"(max(increase({scope.of_job(JOB + 'numRestarts')}[{within}])) or vector(0))"
+    manager = f"({begun(managers, f'(count({managers}) or vector(1))')})"
+    worker = f"({begun(workers, registered)}) / ({registered} > 0)"
+    # increase() extrapolates: three restarts may be 3.1 there.
+    return f"{job} + {manager} > {RESTARTS}.5 or {worker} > {RESTARTS}.5"
 
 
 def _checkpoints(scope: Scope) -> list[Alert]:
@@ -108,7 +127,8 @@ def _transactions(scope: Scope) -> list[Alert]:
             "TaSinkTransactionsFailed",
             # A series that begins above zero has no increase: a task that was restarted, and failed at once.
             f"sum by (operator_name) (increase({failed}[{within}])) > 0 or "
-            f"sum by (operator_name) ({failed} > 0 unless {failed} offset {within}) > 0",
+            # Before means for an hour: a scrape that failed is no beginning.
+            f"sum by (operator_name) ({failed} > 0 unless max_over_time({failed}[1h] offset {within})) > 0",
             "0s",
             "critical",
             "The commit of a sink's transaction failed: what it held may be lost.",
@@ -130,6 +150,9 @@ def _tables(scope: Scope) -> list[Alert]:
     enabled = f"(max({scope.of('ta_table_path_enabled')}) == 1)"
     absent = f"absent({scope.of_table_job(_RUNNING)})"
     stopped = f"max by (job_name) ({scope.of_table_job(_ALL_TASKS)} == 0)"
+    expiring, records = scope.of("ta_table_expiring"), scope.of("ta_probe_records_total", 'path=~"final|bars"')
+    # It was there, or there is something that it should have committed.
+    due = f"(max(present_over_time({expiring}[1d])) or sum(increase({records}[1h])) > 0)"
     return [
         Alert(
             "TaTableJobNotRunning",
@@ -156,5 +179,14 @@ def _tables(scope: Scope) -> list[Alert]:
             "Rows are lost for ClickHouse, or soon will be.",
             "On {{ $labels.topic }} records that are not in ClickHouse have spent most of their retention, or are "
             "gone.",
+        ),
+        Alert(
+            "TaTablePositionGone",
+            f"(absent({expiring}) and on() {enabled} and on() (max({scope.of('ta_kafka_reachable')}) == 1) "
+            f"and on() {due}) unless on() {scope.not_wanted}",
+            "15m",
+            "critical",
+            "Nobody knows whether rows are lost for ClickHouse: Kafka has no position of the table job.",
+            "The broker answers, and its group has committed nothing for a partition, or Kafka has forgotten it.",
         ),
     ]

@@ -79,6 +79,8 @@ _FLINK = (
     Metric(CLUSTER + "taskSlotsTotal", "gauge", "slots", (), "slots of the cluster", "flink"),
     Metric(CLUSTER + "taskSlotsAvailable", "gauge", "slots", (), "slots that no task has", "flink"),
     Metric("flink_taskmanager_Status_JVM_CPU_Load", "gauge", "1", (), "share of the CPUs a TaskManager uses", "flink"),
+    Metric(CLUSTER + "Status_JVM_CPU_Time", "counter", "ns", (), "CPU time of the JobManager", "flink"),
+    Metric("flink_taskmanager_Status_JVM_CPU_Time", "counter", "ns", (), "CPU time of a TaskManager", "flink"),
     _of_job("runningTime", "gauge", "ms", "since the job is RUNNING, 0 when it is not; also while it waits for slots"),
     _of_job("restartingTime", "gauge", "ms", "since the job is RESTARTING; 0 when it is not"),
     _of_job("failingTime", "gauge", "ms", "since the job is FAILING; 0 when it is not"),
@@ -99,6 +101,7 @@ _FLINK = (
     _of_operator("numRecordsSend", "counter", "records", "records that a sink has sent"),
     _of_operator("numRecordsSendErrors", "counter", "records", "records that a sink could not send"),
     _of_operator("pendingRecords", "gauge", "records", "records of its topic that a source has not read"),
+    _of_operator("currentInputWatermark", "gauge", "ms", "event time that an operator has come to; -2^63: none yet"),
     _of_operator("watermarkLag", "gauge", "ms", "how far the watermark of a source is behind"),
     _of_operator("failedCommittables", "counter", "transactions", "transactions of a sink whose commit failed"),
     _of_operator("retriedCommittables", "counter", "transactions", "commits of a sink that had to be tried again"),
@@ -149,7 +152,8 @@ _PROBE = (
     ),
     _of_probe(
         "ta_job_wanted", "gauge", "1", "1 when the job should run, by the record of rollouts; 0 when it was stopped on "
-        "purpose or never rolled out; for ten minutes after the sensor's last tick", needs="a tick of the sensor",
+        "purpose or never rolled out; for an hour where the record cannot be read, and for ten minutes after the "
+        "sensor's last tick", needs="a tick of the sensor",
     ),
     _of_probe("ta_session_open", "gauge", "1", "1 while the exchange trades, by its calendar and `TA_SESSION`"),
     _of_probe(
@@ -172,6 +176,10 @@ _PROBE = (
     _of_probe(
         "ta_probe_gaps_total", "counter", "records", "live seconds without a final, final signals without a bar",
         ("kind",), needs=_READING,
+    ),
+    _of_probe(
+        "ta_probe_gaps_closed_total", "counter", "records", "of these gaps, those whose final or bar came after all, "
+        "within ten minutes", ("kind",), needs=_READING,
     ),
     _of_probe(
         "ta_probe_judged_total", "counter", "records", "records that could have had a gap", ("kind",), needs=_READING,

@@ -8,8 +8,9 @@ from ta_pipeline.metrics.scrape import JOB
 SCOPE = 'namespace=~"$namespace"'
 OF_JOB = f'{SCOPE},job_name="$deployment"'
 OF_TABLE_JOB = f'{SCOPE},job_name="${{deployment}}_table"'
-FIRING = f'ALERTS{{{SCOPE},alertname=~"Ta.+",alertstate="firing"}}'
-"""Of Prometheus itself: there only while an alert fires."""
+FIRING = f'ALERTS{{{SCOPE},alertname=~"Ta.+",deployment!="",alertstate="firing"}}'
+"""Of Prometheus itself: there only while an alert fires. Others' begin with these letters, too (TargetDown): of whose
+deployment they are, only ours say."""
 
 
 def checkpoint_age(of: str) -> str:

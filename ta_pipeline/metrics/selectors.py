@@ -52,8 +52,9 @@ class Scope:
         return self.of(name, f'{COMPONENT}="job"', *matchers)
 
     def limit(self, name: str) -> str:
-        """A limit as a scalar: the one that the probe tells, else that of the default settings."""
-        told = f"max({self.of('ta_limit_seconds', _limit(name))})"
+        """A limit as a scalar: the one that the probe tells or told within a day, else that of the default settings."""
+        series = self.of("ta_limit_seconds", _limit(name))
+        told = f"max({series}) or max(last_over_time({series}[1d]))"
         return f"scalar({told} or vector({DEFAULTS[name]:g}))" if name in DEFAULTS else f"scalar({told})"
 
     @property

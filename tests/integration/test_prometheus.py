@@ -37,7 +37,7 @@ SLOW = {
 committed already, is refused, and counts that."""
 NOT_HAPPENED = ("ta_rejected", "ta_late", "ta_late_published", "ta_revisions", "ta_probe_undecodable_total")
 """What a market without faults has no reason to count."""
-WELL_SECONDS, TOLD_SECONDS = 240.0, 180.0
+WELL_SECONDS, TOLD_SECONDS = 240.0, 300.0
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from ta_pipeline.kafka_admin import (
     plan_topics,
     require_no_drift,
 )
+from ta_pipeline.local.kafka import OFFSETS_RETENTION_MINUTES
+from ta_pipeline.local.settings import REPOSITORY
 from ta_pipeline.settings import load_settings
 
 BARS = Topic("bars", 30 * DAY_MS)
@@ -34,6 +36,15 @@ def test_every_topic_of_the_platform_is_declared_once_and_with_its_retention() -
     }  # fmt: skip
     assert len(declared_topics(settings)) == len(days)
     assert [topic.name for topic in declared_topics(settings) if topic.cleanup != "delete"] == ["ta.status.v1"]
+
+
+def test_a_position_is_kept_for_longer_than_any_topic_keeps_its_records() -> None:
+    longest_ms = max(topic.retention_ms for topic in declared_topics(load_settings()))
+    assert longest_ms < OFFSETS_RETENTION_MINUTES * 60_000
+    for page in ("how-to/kafka.md", "kubernetes.md"):
+        told = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
+        assert "offsets.retention.minutes" in told
+        assert str(OFFSETS_RETENTION_MINUTES) in told
 
 
 def test_the_heartbeat_has_no_topic_when_it_is_off() -> None:

@@ -139,6 +139,29 @@ def test_a_live_second_that_got_nothing_final_in_time_is_a_gap() -> None:
     assert found.live_without_final.examples == (f"AAPL seq {end(1) // 1_000}",)
 
 
+def test_a_gap_that_a_job_closes_when_it_has_restarted_is_told_as_closed_and_counted_once() -> None:
+    update = live("AAPL", end(1), 170.0, 1)
+    late = 500 + WITHIN_MS + 10_000
+    found = report(
+        ("live", update, 500),
+        ("live", live("MSFT", end(1), 400.0, 1), 500),
+        # It repeats what was live.
+        ("live", update, late),
+        ("bars", bar("AAPL", end(1)), late + 10_000),
+        ("signals", signal("AAPL", end(1)), late + 10_000),
+    )
+    gaps = found.live_without_final
+    assert (gaps.count, gaps.judged, gaps.closed, gaps.open) == (2, 2, 1, 1)
+    (line,) = [line for line in found.warnings if "nothing final" in line]
+    assert "2 of 2 (1 came later), AAPL" in line
+
+
+def test_a_gap_is_found_once_though_its_second_was_live_again() -> None:
+    update = live("AAPL", end(1), 170.0, 1)
+    found = report(("live", update, 500), ("live", update, 30_000), until=60_000)
+    assert (found.live_without_final.count, found.live_without_final.judged) == (1, 1)
+
+
 @pytest.mark.parametrize(("until", "judged"), [(900 + WITHIN_MS, 0), (901 + WITHIN_MS, 1)])
 def test_a_live_second_is_judged_only_when_its_time_since_the_last_update_is_over(until: int, judged: int) -> None:
     updates = [("live", live("AAPL", end(1), 170.0, n), 100 * n) for n in range(1, 10)]

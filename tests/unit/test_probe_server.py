@@ -68,6 +68,20 @@ def test_a_broker_that_does_not_answer_is_told_to_prometheus() -> None:
         )
 
 
+def test_a_probe_that_waits_for_the_broker_goes_round_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ta_pipeline.probe_server.RETRY_SECONDS", 0.1)
+
+    def beat(url: str) -> float:
+        name = "ta_probe_heartbeat_timestamp_seconds "
+        lines = requests.get(f"{url}/metrics", timeout=2).text.splitlines()
+        return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+
+    with serving() as url:
+        wait_for("it has tried", lambda: "127.0.0.1:9" in str(requests.get(f"{url}/report", timeout=2).json()))
+        first = beat(url)
+        wait_for("its heartbeat moves", lambda: beat(url) > first)
+
+
 def test_other_paths_are_refused_with_those_there_are() -> None:
     with serving() as url:
         for answer in (requests.get(f"{url}/", timeout=2), requests.post(f"{url}/report", timeout=2)):

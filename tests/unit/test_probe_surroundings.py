@@ -5,7 +5,7 @@ from __future__ import annotations
 from ta_pipeline.histogram import Histogram
 from ta_pipeline.metrics.catalog import METRICS, metric
 from ta_pipeline.monitoring.kafka_source import KafkaStatus, PartitionEnd, Unread
-from ta_pipeline.probe_around import KEPT_MS, TICK_KEPT_MS, Around, Tick, parse_tick
+from ta_pipeline.probe_around import KEPT_MS, TICK_KEPT_MS, WANTED_KEPT_MS, Around, Tick, parse_tick
 from ta_pipeline.probe_metrics import Surroundings, metrics_text
 from ta_pipeline.probe_window import ProbeWindow
 from ta_pipeline.settings import load_settings
@@ -65,6 +65,19 @@ def test_dagsters_verdicts_are_told_for_ten_minutes() -> None:
     assert "ta_job_wanted 1" in lines
     later = told(tick=tick, now_ms=START_MS + TICK_KEPT_MS + 1)
     assert not [line for line in later if line.startswith(("ta_verdict_bad", "ta_job_wanted"))]
+
+
+def test_while_s3_is_away_the_job_is_as_wanted_as_it_was() -> None:
+    stopped = parse_tick({"verdicts": {}, "job_wanted": False}, START_MS)
+    unknown = parse_tick({"verdicts": {"s3_reachable": True}, "job_wanted": None}, START_MS + 30_000).after(stopped)
+    lines = told(tick=unknown, now_ms=START_MS + 31_000)
+    assert "ta_job_wanted 0" in lines
+    assert 'ta_verdict_bad{verdict="s3_reachable"} 1' in lines
+    later = parse_tick({"job_wanted": None}, START_MS + WANTED_KEPT_MS).after(unknown)
+    assert later.job_wanted is False
+    assert parse_tick({"job_wanted": None}, START_MS + WANTED_KEPT_MS + 1).after(later).job_wanted is None
+    assert parse_tick({"job_wanted": True}, START_MS + 60_000).after(unknown).job_wanted is True
+    assert parse_tick({"job_wanted": None}, START_MS).after(None).job_wanted is None
 
 
 def test_a_heartbeat_of_another_form_is_a_heartbeat() -> None:

@@ -57,6 +57,25 @@ def test_each_path_has_its_own_latency_and_revisions_have_none() -> None:
     }  # fmt: skip
 
 
+def test_a_gap_that_was_closed_is_none_and_hides_none_that_comes_after() -> None:
+    seen = window()
+    due = load_settings().bar_close_timeout_ms // 1_000 + 60
+
+    def missing(at: int) -> int:
+        return seen.report(end(at)).recent.live_without_final
+
+    for second in range(1, 6):
+        seen.take("live", live("AAPL", end(second), 170.0, 1), end(second))
+    assert [missing(at) for at in (5, 15, due, due + 10)] == [0, 0, 5, 5]
+    for second in range(1, 6):
+        seen.take("bars", bar("AAPL", end(second)), end(due + 20))
+    assert missing(due + 20) == 0
+    for second in (100, 101, 102):
+        seen.take("live", live("AAPL", end(second), 170.0, 1), end(due + 30))
+    assert missing(2 * due + 40) == 3
+    assert missing(2 * due + 40 + LONG_MS // 1_000 + 20) == 0
+
+
 def test_a_duplicate_is_recent_for_five_minutes() -> None:
     seen = window()
     for _ in range(2):

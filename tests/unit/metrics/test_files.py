@@ -99,6 +99,13 @@ def test_what_explains_and_what_is_explained_are_alerts() -> None:
     assert not any(source in targets for source, targets in EXPLAINS.items())
 
 
+def test_a_probe_that_does_not_read_explains_nothing_about_the_job_itself() -> None:
+    assert "TaProbeNotReading" in EXPLAINS["TaKafkaUnreachable"]
+    own = {"TaJobNotRunning", "TaRestarts", "TaCheckpointOld", "TaOpenTransaction", "TaBackpressure", "TaNoTrades"}
+    assert not own & set(EXPLAINS["TaProbeNotReading"])
+    assert {"TaLiveLatency", "TaFinalSilent", "TaGaps"} <= set(EXPLAINS["TaProbeNotReading"])
+
+
 def test_a_name_is_in_the_catalog_once_and_a_histogram_has_its_three() -> None:
     assert len({one.name for one in METRICS}) == len(METRICS)
     for suffix in ("_bucket", "_sum", "_count"):

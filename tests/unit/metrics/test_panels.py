@@ -11,6 +11,7 @@ from ta_pipeline.metrics.alerts import alerts
 from ta_pipeline.metrics.catalog import METRICS, metric
 from ta_pipeline.metrics.panel import Panel, Query, filled, names_in
 from ta_pipeline.metrics.panels import ROWS, SESSION_OPEN, STARTED_AGAIN
+from ta_pipeline.metrics.scope import FIRING
 from ta_pipeline.metrics.selectors import DEFAULTS, Scope
 from tests.promtool import run
 
@@ -25,6 +26,23 @@ def expressions() -> list[str]:
     return [filled(expr, ".*", "torghut_ta", "60s") for expr in every]
 
 
+def test_an_alert_of_somebody_else_is_none_of_ours(tmp_path: Path) -> None:
+    of = 'alertstate="firing",namespace="torghut"'
+    firing = [
+        f'ALERTS{{{of},alertname="TaRestarts",deployment="torghut-ta"}}', f'ALERTS{{{of},alertname="TargetDown"}}',
+    ]  # fmt: skip
+    asked = filled(f"count({FIRING})", "torghut", "torghut_ta", "1m")
+    test = {
+        "interval": "15s",
+        "input_series": [{"series": name, "values": "1x10"} for name in firing],
+        "promql_expr_test": [{"expr": asked, "eval_time": "1m", "exp_samples": [{"labels": "{}", "value": 1}]}],
+    }
+    file = tmp_path / "firing.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": [], "evaluation_interval": "15s", "tests": [test]}), encoding="utf-8")
+    found = run("promtool", "test", "rules", file)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
 def test_every_metric_of_a_panel_is_in_the_catalog() -> None:
     named = {name for panel in PANELS for name in panel.names()}
     assert len(named) > 30
@@ -37,7 +55,7 @@ def test_every_label_that_a_panel_selects_by_is_one_of_its_metric() -> None:
     for query in QUERIES:
         for name, selector in re.findall(rf"({WORDS}){{([^}}]*)}}", query.expr.replace("${deployment}", "X")):
             known = (
-                {*of_scrape, "alertname", "alertstate"}
+                {*of_scrape, "alertname", "alertstate", "deployment"}
                 if name in OF_PROMETHEUS
                 else {*of_scrape, *metric(name).labels, "le"}
             )

@@ -42,7 +42,7 @@ def cases(story: Story) -> list[dict[str, Any]]:
             "description": story.description or alert.description,
         },
     }
-    trouble, near = series_of(story.trouble), series_of(story.near, story.short)
+    trouble, near = series_of(story.trouble, story.long), series_of(story.near, story.short)
     tests = {
         "fires": (trouble, [asked(story.alert, story.fires_at, [fired])]),
         "stays silent": (near, [asked(story.alert, at, []) for at in SILENT_AT]),

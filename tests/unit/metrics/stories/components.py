@@ -17,7 +17,11 @@ STORIES = (
     Story("TaProbeGone", _WITHOUT_PROBE, {_PROBE: GONE}, short=6),
     # One that has just started was told nothing yet; that it is gone itself is another alert.
     Story("TaDagsterSilent", {_DAGSTER: "600+0"}, _WITHOUT_PROBE),
-    Story("TaKafkaUnreachable", {"ta_kafka_reachable": "0+0"}, {"ta_probe_reading": "0+0"}, short=3),
+    # The registry is away, or the probe's user lacks a right: the broker answers.
+    Story("TaKafkaUnreachable", {"ta_kafka_reachable": "0+0"}, {"ta_probe_reading": "0+0"}),
+    Story("TaKafkaUnreachable", {"ta_kafka_reachable": "0+0"}, {"ta_kafka_reachable": "0+0"}, short=3),
+    Story("TaProbeNotReading", {"ta_probe_reading": "0+0"}, {"ta_probe_reading": "0+0", "ta_kafka_reachable": "0+0"}),
+    Story("TaProbeNotReading", {"ta_probe_reading": "0+0"}, {"ta_probe_reading": "0+0"}, short=7),
     Story(
         "TaJobManagerMissing",
         _WITHOUT_CLUSTER,
@@ -25,6 +29,17 @@ STORIES = (
         {"app_kubernetes_io_component": "job"},
     ),
     Story("TaTaskManagerMissing", {_MANAGERS: "0+0", _CPU: GONE}, {**_WITHOUT_CLUSTER}),
+    # A rollout takes the job, its JobManager and its TaskManager away, and should run it all the while.
+    Story("TaJobManagerMissing", _WITHOUT_CLUSTER, _WITHOUT_CLUSTER, {"app_kubernetes_io_component": "job"}, short=11),
+    Story("TaTaskManagerMissing", {_MANAGERS: "0+0", _CPU: GONE}, {_MANAGERS: "0+0", _CPU: GONE}, short=11),
+    # It runs the new job before it is recorded; and tables are behind until a job that was away has caught up.
+    *(
+        Story(alert, {verdict: "1+0"}, {verdict: "1+0"}, short=11)
+        for alert, verdict in (
+            ("TaSettingsDrift", 'ta_verdict_bad{verdict="settings_drift"}'),
+            ("TaTablesBehind", 'ta_verdict_bad{verdict="tables_behind"}'),
+        )
+    ),
     *(
         Story(
             alert,
@@ -42,7 +57,7 @@ STORIES = (
     ),
     Story(
         "TaMetricsMissing",
-        {f'{OPERATOR}failedCommittables{{{JOB},operator_name="bars"}}': GONE},
+        {f'{OPERATOR}failedCommittables{{{JOB},operator_name="{name}"}}': GONE for name in ("bars", "signals")},
         # With the jobs away, their metrics are, too: other alerts say so.
         {
             **_WITHOUT_CLUSTER,

@@ -23,7 +23,8 @@ GONE = "gone"
 """Instead of what a series does: it ends."""
 
 Changes = Mapping[str, str]
-"""What a series does while there is trouble, by the series: `a+bxn` of promtool without `xn`; or `GONE`."""
+"""What a series does while there is trouble, by the series: `a+bxn` of promtool without `xn`, or several parts of it
+with it, for as many steps as the trouble has; or `GONE`."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Story:
         description: of the alert that fires; empty: it has no numbers in it.
         short: the near miss lasts for so many steps only.
         fires_at: when it is looked for.
+        long: the trouble lasts for so many steps.
     """
 
     alert: str
@@ -47,18 +49,16 @@ class Story:
     description: str = ""
     short: int = TROUBLE
     fires_at: str = FIRES_AT
+    long: int = TROUBLE
 
 
 def _clock(offset: int = 0) -> str:
     return f"{offset}+{STEP_SECONDS}"
 
 
-def _buckets(path: str, edges: tuple[str, ...]) -> dict[str, str]:
-    name = "ta_event_to_signal_seconds"
-    return {
-        **{f'{name}_bucket{{path="{path}",le="{le}"}}': "0+100" for le in edges},
-        f'{name}_count{{path="{path}"}}': "0+100",
-    }
+def took(path: str, window: str) -> str:
+    """The series of a path's exact 99th percentile."""
+    return f'ta_event_to_signal_window_seconds{{path="{path}",quantile="0.99",window="{window}"}}'
 
 
 HEALTHY: Mapping[str, str] = {
@@ -75,11 +75,14 @@ HEALTHY: Mapping[str, str] = {
         f'ta_verdict_bad{{verdict="{name}"}}': "0+0"
         for name in ("s3_reachable", "clickhouse_reachable", "checkpoint_stored", "settings_drift", "tables_behind")
     },
-    **_buckets("live", ("0.3", "0.5", "1", "+Inf")),
-    **_buckets("final", ("12", "13", "14", "20", "+Inf")),
+    **{f'ta_event_to_signal_seconds_count{{path="{path}"}}': "0+100" for path in ("live", "final")},
+    took("live", "60s"): "0.14+0",
+    took("final", "300s"): "12.4+0",
     **{f'ta_probe_duplicates_total{{path="{path}"}}': "0+0" for path in ("live", "final", "bars")},
     'ta_probe_gaps_total{kind="live_without_final"}': "0+0",
+    'ta_probe_gaps_closed_total{kind="live_without_final"}': "0+0",
     'ta_probe_judged_total{kind="live_without_final"}': "0+150",
+    'ta_probe_records_total{path="final"}': "0+100",
     "ta_job_heartbeat_timestamp_seconds": _clock(),
     "ta_watermark_lag_seconds": "2.1+0",
     'ta_job_records_total{kind="trades"}': "0+1500",
@@ -90,6 +93,8 @@ HEALTHY: Mapping[str, str] = {
     'ta_table_lost_records{topic="ta.signals.v1"}': "0+0",
     f"flink_jobmanager_numRegisteredTaskManagers{{{CLUSTER}}}": "1+0",
     f"flink_taskmanager_Status_JVM_CPU_Load{{{CLUSTER}}}": "0.1+0",
+    f"flink_jobmanager_Status_JVM_CPU_Time{{{CLUSTER}}}": "50000+1000",
+    f'flink_taskmanager_Status_JVM_CPU_Time{{{CLUSTER},tm_id="first"}}': "90000+9000",
     f"flink_jobmanager_job_runningTime{{{JOB}}}": "60000+15000",
     f"flink_jobmanager_job_restartingTime{{{JOB}}}": "0+0",
     f"flink_jobmanager_job_failingTime{{{JOB}}}": "0+0",
@@ -99,6 +104,9 @@ HEALTHY: Mapping[str, str] = {
     f"flink_jobmanager_job_lastCheckpointDuration{{{JOB}}}": "250+0",
     f'flink_taskmanager_job_task_backPressuredTimeMsPerSecond{{{JOB},task_name="signals"}}': "20+0",
     f'{OPERATOR}failedCommittables{{{JOB},operator_name="bars"}}': "0+0",
+    f'{OPERATOR}currentInputWatermark{{{JOB},operator_name="signals"}}': "-2100+15000",
+    # Of a restart before all this.
+    f'{OPERATOR}failedCommittables{{{JOB},operator_name="signals"}}': "1+0",
     f"flink_jobmanager_job_runningTime{{{TABLE_JOB}}}": "60000+15000",
     f"flink_jobmanager_job_allSubTasksRunningOrFinishedTime{{{TABLE_JOB}}}": "60000+15000",
     f'{OPERATOR}breaker_state{{{TABLE_JOB},operator_name="ta_signals"}}': "0+0",
@@ -128,6 +136,8 @@ def series_of(changes: Changes, lasting: int = TROUBLE) -> dict[str, str]:
 
 def _run(does: str, begin: int, steps: int) -> str:
     """So many samples of `a+b`, from sample `begin` of it on."""
+    if " " in does:
+        return does
     first, _, growth = does.partition("+")
     value = float(first) + float(growth) * begin
     return f"{value:.15g}+{growth}x{steps - 1}"
