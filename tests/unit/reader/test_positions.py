@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 
 from ta_pipeline.errors import SettingsError
 from ta_pipeline.reader import Options
-from ta_pipeline.reader.connection import Connection, trouble_in
 from ta_pipeline.reader.events import RecordsLost
 from ta_pipeline.reader.positions import Beginning, Extent, beginning, checked_start
 from ta_pipeline.settings import load_settings
@@ -55,52 +53,3 @@ def test_an_option_that_makes_no_sense_is_refused_by_name(name: str) -> None:
 def test_finals_are_waited_for_as_long_as_the_settings_promise() -> None:
     assert Options().limits(load_settings()).final_within_ms == 1_000 + 5_000 + 10_000 + 5_000
     assert Options(final_within_seconds=2).limits(load_settings()).final_within_ms == 2_000
-
-
-def statistics(state: str = "UP", idle_us: int = 400_000, leader: int = 1, fetch_state: str = "active") -> Any:
-    partition = {"desired": True, "fetch_state": fetch_state, "leader": leader}
-    other = {"desired": False, "fetch_state": "none", "leader": -1}
-    return {
-        "brokers": {
-            "kafka:9092/1": {"nodeid": 1, "state": state, "rxidle": idle_us},
-            "kafka:9092/bootstrap": {"nodeid": -1, "state": "DOWN", "rxidle": -1},
-        },
-        "topics": {"ta.signals.v1": {"partitions": {"0": partition, "-1": other}}},
-    }
-
-
-def test_a_broker_that_answers_fetches_is_no_trouble() -> None:
-    assert trouble_in(statistics()) is None
-
-
-@pytest.mark.parametrize(
-    ("stats", "told"),
-    [
-        (statistics(state="DOWN"), "kafka:9092/1 is DOWN"),
-        (statistics(idle_us=12_000_000), "kafka:9092/1 has sent nothing for 12 s"),
-        (statistics(leader=-1), "ta.signals.v1 partition 0 has no leader"),
-    ],
-)
-def test_a_broker_that_is_away_or_hangs_is_told_by_name(stats: Any, told: str) -> None:
-    assert trouble_in(stats) == told
-
-
-def test_a_broker_is_no_trouble_to_whoever_reads_nothing_of_it() -> None:
-    assert trouble_in(statistics(state="DOWN", fetch_state="none")) is None
-
-
-def test_trouble_is_told_when_it_lasts_and_forgotten_at_once() -> None:
-    connection = Connection()
-    found = []
-    for second, stats in enumerate((statistics(), statistics(leader=-1), statistics(), statistics(state="DOWN"),
-                                    statistics(state="DOWN"), statistics())):  # fmt: skip
-        connection.take(json.dumps({**stats, "time": 100 + second}), 100.0 + second)
-        found.append(connection.trouble)
-    assert found == [None, None, None, None, "kafka:9092/1 is DOWN", None]
-
-
-def test_statistics_that_nobody_listened_to_are_left_out() -> None:
-    connection = Connection()
-    for second in (100, 101):
-        connection.take(json.dumps({**statistics(state="DOWN"), "time": second}), 160.0)
-    assert connection.trouble is None
