@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
 
 from ta_pipeline.errors import SettingsError
 from ta_pipeline.reader import Options
 from ta_pipeline.reader.events import RecordsLost
-from ta_pipeline.reader.positions import Beginning, Extent, beginning, checked_start
+from ta_pipeline.reader.positions import Beginning, Extent, Stand, beginning, checked_start, stand_in, told
 from ta_pipeline.settings import load_settings
 
 PLACE = ("ta.signals.v1", 0)
@@ -33,12 +34,23 @@ def test_a_position_beyond_the_end_is_of_a_topic_that_was_made_anew() -> None:
     assert beginning(PLACE, Extent(0, 5), 40, 5) == Beginning(0, 0, RecordsLost(*PLACE, 40, 0))
 
 
+def test_what_a_group_is_told_says_when_the_record_before_was_written() -> None:
+    assert stand_in(told(PLACE, Stand(40, 1_767_364_200_000))) == Stand(40, 1_767_364_200_000)
+    assert stand_in(told(PLACE, Stand(40))) == Stand(40)
+
+
+@pytest.mark.parametrize("said", ["", "by hand", "-1"])
+def test_a_position_that_somebody_else_has_set_has_no_time(said: str) -> None:
+    assert stand_in(TopicPartition(*PLACE, 40, metadata=said)) == Stand(40)
+    assert stand_in(TopicPartition(*PLACE, 40)) == Stand(40)
+
+
 @pytest.mark.parametrize(
-    ("start", "told"),
+    ("start", "why"),
     [(datetime(2026, 1, 2, 9, 30), "has no zone"), ("newest", "it is latest, earliest or a datetime")],  # noqa: DTZ001
 )
-def test_a_start_that_is_none_is_refused(start: Any, told: str) -> None:
-    with pytest.raises(SettingsError, match=told):
+def test_a_start_that_is_none_is_refused(start: Any, why: str) -> None:
+    with pytest.raises(SettingsError, match=why):
         checked_start(start)
     assert checked_start(datetime(2026, 1, 2, 9, 30, tzinfo=UTC))
 
