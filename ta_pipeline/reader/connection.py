@@ -28,6 +28,7 @@ class Connection:
         self.trouble: str | None = None
         """What is wrong, twice in a row; None: nothing is."""
         self._seen: str | None = None
+        self._is_asking = False
 
     def take(self, statistics: str, now_seconds: float) -> None:
         """Take in what librdkafka says; what is old was written while nobody listened, and is left out."""
@@ -35,15 +36,20 @@ class Connection:
         if now_seconds - stats["time"] > _OLD_SECONDS:
             return
         found = trouble_in(stats)
-        if found is None and self.trouble is not None and not is_served(stats):
+        if found is None and self.trouble is not None and (self._is_asking or not is_served(stats)):
             return
         # A partition that was just assigned has no leader for a moment.
         before, self._seen = self._seen, found
         self.trouble = found if before is not None else None
 
+    def asks(self) -> None:
+        """It was not told where to read: until it is, Kafka is not back."""
+        self._is_asking = True
+
     def works(self) -> None:
-        """Kafka has answered."""
+        """It was told where to read."""
         self.trouble = self._seen = None
+        self._is_asking = False
 
 
 def trouble_in(stats: Mapping[str, Any]) -> str | None:

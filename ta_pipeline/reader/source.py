@@ -217,6 +217,8 @@ class Source:
             # Kafka went away between giving partitions and saying where they begin: ask again.
             self._final.assign([])
             self._unplaced, self._place_at = places, time.monotonic() + _RETRY_SECONDS
+            for _, connection in self._consumers:
+                connection.asks()
             return
         for _, connection in self._consumers:
             connection.works()

@@ -97,6 +97,8 @@ def test_kafka_is_back_when_it_has_said_where_to_read() -> None:
     connection = Connection()
     for second in (100, 101):
         connection.take(json.dumps({**without_partitions(brokers=AWAY), "time": second}), second)
+    connection.asks()
+    connection.take(json.dumps({**without_partitions("steady"), "time": 102}), 102.0)
     assert connection.trouble is not None
     connection.works()
     assert connection.trouble is None
