@@ -156,7 +156,7 @@ class Source:
         else:
             finals = self._take(self._final, wait)
         self._is_flowing = 0 < len(finals) + len(live) < _BATCH
-        self._arrive(finals)
+        self._arrive(finals, is_timed=self._plan.group is not None)
         self._arrive(live)
         if not self.arrived:
             self._raise_failure()
@@ -167,7 +167,8 @@ class Source:
         self._pause(True)
         if self._live is not None:
             self._arrive(self._take(self._live, 0.0))
-        self._arrive(self._take(self._final, min(wait_seconds, _LONGEST_SECONDS)))
+        finals = self._take(self._final, min(wait_seconds, _LONGEST_SECONDS))
+        self._arrive(finals, is_timed=self._plan.group is not None)
 
     def close(self) -> None:
         """Commit what was dealt with, leave the group, let go of the broker; harmless when done before."""
@@ -279,10 +280,10 @@ class Source:
             if partitions := consumer.assignment():
                 (consumer.pause if is_paused else consumer.resume)(partitions)
 
-    def _arrive(self, found: Iterable[Message]) -> None:
+    def _arrive(self, found: Iterable[Message], *, is_timed: bool = False) -> None:
         """Put it into `arrived`, and only then count it as read: whoever is interrupted in between gets it again."""
         following, told_from, written = self._progress.next, self._progress.told_from, self._progress.written_ms
-        is_group, keys = self._plan.group is not None, self._keys
+        arrived, is_group, keys = self.arrived, self._plan.group is not None, self._keys
         for message in found:
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             if (error := message.error()) is not None:
@@ -294,8 +295,8 @@ class Source:
                 continue
             if not keys or message.key() in keys:
                 share, is_told = partition if is_group else EVERYTHING, offset >= told_from[place]
-                self.arrived.append(Arrival(share, topic, partition, offset, message.value(), is_told, written[place]))
-            if is_group:
+                arrived.append(Arrival(share, topic, partition, offset, message.value(), is_told, written[place]))
+            if is_timed:
                 written[place] = message.timestamp()[1]
             following[place] = offset + 1
 
