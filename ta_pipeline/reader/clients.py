@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from ta_pipeline.errors import KafkaSetupError
 from ta_pipeline.kafka_config import ConfigValue, client_config
@@ -13,8 +13,12 @@ from ta_pipeline.kafka_refusals import Refusals, ask, require_visible
 from ta_pipeline.reader.connection import INTERVAL_MS, Connection
 from ta_pipeline.settings import Settings
 
+OnCommit = Callable[[KafkaError | None, list[TopicPartition]], None]
 
-def consumer_of(settings: Settings, refusals: Refusals, *, isolation: str, group: str) -> tuple[Consumer, Connection]:
+
+def consumer_of(
+    settings: Settings, refusals: Refusals, *, isolation: str, group: str, on_commit: OnCommit
+) -> tuple[Consumer, Connection]:
     """A consumer that commits when it is told to and says when records are lost; and whether Kafka answers it.
 
     Args:
@@ -22,6 +26,7 @@ def consumer_of(settings: Settings, refusals: Refusals, *, isolation: str, group
         refusals: told what the client is told.
         isolation: read_committed or read_uncommitted.
         group: its group.
+        on_commit: told what became of a commit that was not waited for.
 
     Raises:
         SettingsError: `TA_KAFKA_CA_FILE` cannot be read.
@@ -46,8 +51,8 @@ def consumer_of(settings: Settings, refusals: Refusals, *, isolation: str, group
     def measured(statistics: str) -> None:
         connection.take(statistics, time.time())
 
-    client = Consumer({**client_config(settings, **config), "error_cb": refusals, "stats_cb": measured})
-    return client, connection
+    callbacks = {"error_cb": refusals, "stats_cb": measured, "on_commit": on_commit}
+    return Consumer({**client_config(settings, **config), **callbacks}), connection
 
 
 def partitions_of(

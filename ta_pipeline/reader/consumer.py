@@ -24,8 +24,9 @@ from ta_pipeline.probe import MARGIN_MS
 from ta_pipeline.reader.events import Assigned, BrokenRecord, Disconnected, Item, Reconnected, Revoked
 from ta_pipeline.reader.merge import Limits, Merge
 from ta_pipeline.reader.positions import Start, checked_start
+from ta_pipeline.reader.progress import Arrival
 from ta_pipeline.reader.records import handed_out
-from ta_pipeline.reader.source import EVERYTHING, Arrival, Plan, Source
+from ta_pipeline.reader.source import EVERYTHING, Plan, Source
 from ta_pipeline.sessions import SessionKind
 from ta_pipeline.settings import Settings
 from ta_pipeline.shapes import TaBar, TaSignal
@@ -131,7 +132,6 @@ class SignalReader:
         self._is_closed = False
         self._ready: deque[_Ready] = deque()
         self._handed: Arrival | None = None
-        self._held: list[Arrival] = []
         self._retry_at = 0.0
         self._down: dict[str, int] = {}
         self._judged_at = time.monotonic()
@@ -161,7 +161,7 @@ class SignalReader:
         Raises:
             KafkaSetupError: reading cannot go on: a topic is gone, or access is refused.
         """
-        self._dealt_with()
+        self._handed = None
         deadline = time.monotonic() + timeout_seconds
         while not self._ready and not self._is_closed:
             left = deadline - time.monotonic()
@@ -170,9 +170,8 @@ class SignalReader:
                 break
         if not self._ready or self._is_closed:
             return None
-        ready = self._ready.popleft()
-        self._handed = ready.arrival
-        return ready.item
+        self._handed = self._ready[0].arrival
+        return self._ready.popleft().item
 
     def __iter__(self) -> Iterator[Item]:
         while not self._is_closed:
@@ -196,7 +195,7 @@ class SignalReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            self._dealt_with()
+            self._handed = None
         self.close()
 
     def assigned(self, shares: tuple[int, ...]) -> None:
@@ -211,39 +210,40 @@ class SignalReader:
             self._merges.pop(share, None)
         self._handed = None
         self._ready = deque(ready for ready in self._ready if ready.share not in shares)
-        self._held = [arrival for arrival in self._held if arrival.share not in shares]
         self._tell(Revoked(shares))
 
-    def _dealt_with(self) -> None:
-        """Whoever asks for the next item is done with the last one: the group may go on after it."""
-        if (arrival := self._handed) is not None:
-            self._source.handed_out(arrival.topic, arrival.partition, arrival.offset + 1)
-            self._handed = None
+    def not_dealt_with(self) -> list[Arrival]:
+        """Told to the source: whoever asks for the next item is done with the last one."""
+        return [arrival for arrival in (self._handed, *(ready.arrival for ready in self._ready)) if arrival is not None]
 
     def _fill(self, wait_seconds: float) -> None:
-        if self._held:
-            time.sleep(min(wait_seconds, max(0.0, self._retry_at - time.monotonic())))
-            arrivals, self._held = self._held, []
+        if self._source.arrived:
+            self._source.wait(min(wait_seconds, max(0.0, self._retry_at - time.monotonic())))
         else:
-            arrivals = self._source.read(wait_seconds)
+            self._source.read(wait_seconds)
         now_ms = self._clock()
         while self._source.lost:
             self._tell(self._source.lost.popleft())
         self._notice("kafka", self._source.trouble, now_ms)
-        for number, arrival in enumerate(arrivals):
-            try:
-                self._take(arrival, now_ms)
-            except SchemaError as error:
-                self._held = arrivals[number:]
-                self._retry_at = time.monotonic() + _REGISTRY_RETRY_SECONDS
-                self._notice("registry", str(error), now_ms)
-                return
-        if arrivals:
-            self._notice("registry", None, now_ms)
+        if self._source.arrived and time.monotonic() >= self._retry_at:
+            self._take_all(now_ms)
         if not self._down and time.monotonic() - self._judged_at >= _JUDGE_SECONDS:
             self._judged_at = time.monotonic()
             for share, merge in self._merges.items():
                 self._ready.extend(_Ready(event, share, None) for event in merge.judge(now_ms))
+
+    def _take_all(self, now_ms: int) -> None:
+        arrived = self._source.arrived
+        for number, arrival in enumerate(arrived):
+            try:
+                self._take(arrival, now_ms)
+            except SchemaError as error:
+                del arrived[:number]
+                self._retry_at = time.monotonic() + _REGISTRY_RETRY_SECONDS
+                self._notice("registry", str(error), now_ms)
+                return
+        arrived.clear()
+        self._notice("registry", None, now_ms)
 
     def _take(self, arrival: Arrival, now_ms: int) -> None:
         share, merge = arrival.share, self._merges.get(arrival.share)

@@ -30,12 +30,20 @@ class Extent(NamedTuple):
     end: int
 
 
+class Stand(NamedTuple):
+    """A group goes on with `offset`; the record before it was written at `written_ms`, None: nobody knows."""
+
+    offset: int
+    written_ms: int | None = None
+
+
 class Beginning(NamedTuple):
-    """Read from `read_from` on, hand out from `told_from` on."""
+    """Read from `read_from` on, hand out from `told_from` on; the record before that was written at `written_ms`."""
 
     read_from: int
     told_from: int
     lost: RecordsLost | None = None
+    written_ms: int | None = None
 
 
 def checked_start(start: Start) -> Start:
@@ -58,7 +66,18 @@ def checked_start(start: Start) -> Start:
     return start
 
 
-def beginning(place: Place, extent: Extent, wanted: int, known_from: int) -> Beginning:
+def told(place: Place, stand: Stand) -> TopicPartition:
+    """`stand` as Kafka keeps it: the time is in what else may be said of an offset; pure."""
+    return TopicPartition(*place, stand.offset, metadata="" if stand.written_ms is None else str(stand.written_ms))
+
+
+def stand_in(committed: TopicPartition) -> Stand:
+    """What `told` has written, or somebody else; pure."""
+    said = committed.metadata or ""
+    return Stand(committed.offset, int(said) if said.isdecimal() else None)
+
+
+def beginning(place: Place, extent: Extent, wanted: int, known_from: int, written_ms: int | None = None) -> Beginning:
     """Where to begin on one partition; pure.
 
     Args:
@@ -66,12 +85,13 @@ def beginning(place: Place, extent: Extent, wanted: int, known_from: int) -> Beg
         extent: what the partition has.
         wanted: the first offset to hand out.
         known_from: the first offset of what was written shortly before.
+        written_ms: when the record before `wanted` was written.
     """
     lost = None
     if not extent.first <= wanted <= extent.end:
         lost = RecordsLost(*place, wanted, extent.first)
         wanted = extent.first
-    return Beginning(max(extent.first, min(known_from, wanted)), wanted, lost)
+    return Beginning(max(extent.first, min(known_from, wanted)), wanted, lost, written_ms)
 
 
 class Positions:
@@ -92,7 +112,7 @@ class Positions:
         self._start, self._known_ms = start, known_ms
 
     def of(
-        self, places: Sequence[Place], committed: Mapping[Place, int], now_ms: int, *, known_before: bool = True
+        self, places: Sequence[Place], committed: Mapping[Place, Stand], now_ms: int, *, known_before: bool = True
     ) -> dict[Place, Beginning]:
         """Where to begin on these partitions.
 
@@ -109,23 +129,28 @@ class Positions:
         start_ms = round(self._start.timestamp() * 1_000) if isinstance(self._start, datetime) else now_ms
         wanted = {place: extents[place].first if self._start == "earliest" else extents[place].end for place in places}
         if isinstance(self._start, datetime):
-            wanted = self._at(places, start_ms, extents)
-        wanted |= {place: offset for place, offset in committed.items() if place in extents}
+            wanted = self._at(dict.fromkeys(places, start_ms), extents)
+        written: dict[Place, int | None] = dict.fromkeys(places, start_ms)
+        for place in places:
+            if place in committed:
+                wanted[place], written[place] = committed[place]
         known = wanted
         if known_before and self._known_ms:
-            # Of a group: where it stands now, whatever it began with.
-            from_ms = (now_ms if committed else start_ms) - self._known_ms
-            known = self._at(places, from_ms, extents)
-        return {place: beginning(place, extents[place], wanted[place], known[place]) for place in places}
+            # Of a group: before the place where it stands, however long ago that was written.
+            times = {place: now_ms if (ms := written[place]) is None else ms for place in places}
+            known = self._at({place: ms - self._known_ms for place, ms in times.items()}, extents)
+        return {
+            place: beginning(place, extents[place], wanted[place], known[place], written[place]) for place in places
+        }
 
-    def committed(self, places: Sequence[Place]) -> dict[Place, int]:
+    def committed(self, places: Sequence[Place]) -> dict[Place, Stand]:
         """Where the group has come to, of the partitions of which it says.
 
         Raises:
             KafkaException: Kafka does not answer.
         """
         found = self._asker.committed([TopicPartition(*place) for place in places], timeout=self._timeout_seconds)
-        return {(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
+        return {(one.topic, one.partition): stand_in(one) for one in found if one.offset >= 0}
 
     def ends(self, places: Sequence[Place]) -> dict[Place, Beginning]:
         """The end of these partitions.
@@ -136,19 +161,19 @@ class Positions:
         found = {place: self._extent(place).end for place in places}
         return {place: Beginning(end, end) for place, end in found.items()}
 
-    def first(self, place: Place) -> int:
+    def first(self, place: Place, timeout_seconds: float) -> int:
         """The oldest offset that a partition still has.
 
         Raises:
             KafkaSetupError: Kafka refuses or does not answer.
         """
-        return self._extent(place).first
+        return ends_of(self._asker, self._refusals, TopicPartition(*place), timeout_seconds)[0]
 
     def _extent(self, place: Place) -> Extent:
         return Extent(*ends_of(self._asker, self._refusals, TopicPartition(*place), self._timeout_seconds))
 
-    def _at(self, places: Sequence[Place], ms: int, extents: Mapping[Place, Extent]) -> dict[Place, int]:
-        asked = [TopicPartition(*place, ms) for place in places]
+    def _at(self, times: Mapping[Place, int], extents: Mapping[Place, Extent]) -> dict[Place, int]:
+        asked = [TopicPartition(*place, max(0, ms)) for place, ms in times.items()]
         found = offsets_at(self._asker, self._refusals, asked, self._timeout_seconds)
         return {
             (one.topic, one.partition): one.offset if one.offset >= 0 else extents[one.topic, one.partition].end

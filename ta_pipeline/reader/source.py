@@ -12,7 +12,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -22,7 +22,8 @@ from ta_pipeline.kafka_refusals import Refusals, advice, client_with
 from ta_pipeline.reader.clients import consumer_of, partitions_of, require_same_partitions
 from ta_pipeline.reader.connection import Connection
 from ta_pipeline.reader.events import RecordsLost
-from ta_pipeline.reader.positions import Beginning, Place, Positions, Start
+from ta_pipeline.reader.positions import Beginning, Place, Positions, Start, told
+from ta_pipeline.reader.progress import Arrival, Progress
 from ta_pipeline.settings import Settings
 
 TIMEOUT_SECONDS = 15.0
@@ -30,6 +31,8 @@ EVERYTHING = 0
 """The share of a reader that is in no group."""
 _BATCH = 500
 _WAIT_SECONDS = 0.02
+_LONGEST_SECONDS = 0.1
+"""No wait is longer: what else is to be told is looked at after it."""
 _GATHER_SECONDS = 0.005
 """While records flow, so much is let pass before the next are fetched: a batch costs as much as ten records."""
 _COMMIT_SECONDS = 5.0
@@ -38,17 +41,6 @@ _GIVE_UP = {
     KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION,
     KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION,
 }  # fmt: skip
-
-
-class Arrival(NamedTuple):
-    """One record as it came; `is_told` is False for what was handed out before."""
-
-    share: int
-    topic: str
-    partition: int
-    offset: int
-    value: bytes | None
-    is_told: bool
 
 
 @dataclass(frozen=True)
@@ -67,13 +59,16 @@ class Plan:
 
 
 class Listener(Protocol):
-    """Told when the group changes what is read."""
+    """Told when the group changes what is read, and asked how far it is."""
 
     def assigned(self, shares: tuple[int, ...]) -> None:
         """These are read from here on."""
 
     def revoked(self, shares: tuple[int, ...]) -> None:
         """These are not read any more."""
+
+    def not_dealt_with(self) -> Iterable[Arrival]:
+        """What was taken from `Source.arrived`, and somebody is at it still, or not yet."""
 
 
 class Source:
@@ -93,9 +88,13 @@ class Source:
     def __init__(self, settings: Settings, plan: Plan, listener: Listener, clock: Callable[[], int]) -> None:
         self._settings, self._plan, self._listener, self._clock = settings, plan, listener, clock
         self.lost: deque[RecordsLost] = deque()
-        self._next: dict[Place, int] = {}
-        self._told_from: dict[Place, int] = {}
-        self._handed: dict[Place, int] = {}
+        self.arrived: list[Arrival] = []
+        """What has come: whoever has taken in a record removes it."""
+        self._progress = Progress()
+        self._gone: set[Place] = set()
+        self._skip_at = 0.0
+        self._failure: KafkaSetupError | None = None
+        self._is_paused = False
         self._committed_at = time.monotonic()
         self._is_flowing = False
         self._unplaced: list[Place] = []
@@ -134,36 +133,45 @@ class Source:
     @property
     def trouble(self) -> str | None:
         """Why nothing may come; None: nothing is wrong."""
-        return next((connection.trouble for _, connection in self._consumers if connection.trouble), None)
+        # The second one is in no group, and where nothing is read it asks for nothing.
+        judged = self._consumers if self._progress.next else self._consumers[:1]
+        return next((connection.trouble for _, connection in judged if connection.trouble), None)
 
-    def read(self, wait_seconds: float) -> list[Arrival]:
-        """What has come; waits at most about so long for the first record.
+    def read(self, wait_seconds: float) -> None:
+        """Wait at most about so long for records, and put them into `arrived`; what came before is dealt with.
 
         Raises:
             KafkaSetupError: reading cannot go on: a topic is gone, or access is refused.
         """
-        self._place_again()
+        self._raise_failure()
+        self._keep_up()
+        self._pause(False)
         if self._is_flowing:
             time.sleep(min(wait_seconds, _GATHER_SECONDS))
-        wait = min(wait_seconds, _WAIT_SECONDS) if self._live is not None else wait_seconds
-        found: list[Message] = []
+        wait = min(wait_seconds, _WAIT_SECONDS if self._live is not None else _LONGEST_SECONDS)
+        live: list[Message] = []
         if self._live is not None:
-            found += self._take(self._final, 0.0)
-            found += self._take(self._live, 0.0 if found else wait)
+            finals = self._take(self._final, 0.0)
+            live = self._take(self._live, 0.0 if finals else wait)
         else:
-            found += self._take(self._final, wait)
-        self._is_flowing = 0 < len(found) < _BATCH
-        arrivals = [arrival for message in found if (arrival := self._arrival(message)) is not None]
-        self._commit_when_due()
-        return arrivals
+            finals = self._take(self._final, wait)
+        self._is_flowing = 0 < len(finals) + len(live) < _BATCH
+        self._arrive(finals, is_timed=self._plan.group is not None)
+        self._arrive(live)
+        if not self.arrived:
+            self._raise_failure()
 
-    def handed_out(self, topic: str, partition: int, next_offset: int) -> None:
-        """Everything before this offset was handed out: the group may go on from there."""
-        if (topic, partition) in self._next and topic != self._plan.live:
-            self._handed[topic, partition] = next_offset
+    def wait(self, wait_seconds: float) -> None:
+        """Let time pass while `arrived` cannot be taken in: nothing is fetched, and the group sees that we live."""
+        self._keep_up()
+        self._pause(True)
+        if self._live is not None:
+            self._arrive(self._take(self._live, 0.0))
+        finals = self._take(self._final, min(wait_seconds, _LONGEST_SECONDS))
+        self._arrive(finals, is_timed=self._plan.group is not None)
 
     def close(self) -> None:
-        """Commit what was handed out, leave the group, let go of the broker; harmless when done before."""
+        """Commit what was dealt with, leave the group, let go of the broker; harmless when done before."""
         self._commit(at_once=True)
         for consumer, _ in self._consumers:
             consumer.close()
@@ -171,7 +179,9 @@ class Source:
         self._asker.close()
 
     def _consumer(self, isolation: str, group: str) -> Consumer:
-        client, connection = consumer_of(self._settings, self._refusals, isolation=isolation, group=group)
+        client, connection = consumer_of(
+            self._settings, self._refusals, isolation=isolation, group=group, on_commit=self._committed
+        )
         self._consumers.append((client, connection))
         return client
 
@@ -186,7 +196,7 @@ class Source:
 
     def _begin(self, consumer: Consumer, found: Mapping[Place, Beginning]) -> None:
         for place, where in found.items():
-            self._next[place], self._told_from[place] = where.read_from, where.told_from
+            self._progress.begin(place, where, is_kept=consumer is self._final and self._plan.group is not None)
             if where.lost is not None:
                 self.lost.append(where.lost)
         consumer.assign([TopicPartition(*place, where.read_from) for place, where in found.items()])
@@ -208,18 +218,25 @@ class Source:
             # Kafka went away between giving partitions and saying where they begin: ask again.
             self._final.assign([])
             self._unplaced, self._place_at = places, time.monotonic() + _RETRY_SECONDS
+            for _, connection in self._consumers:
+                connection.asks()
             return
+        for _, connection in self._consumers:
+            connection.works()
         self._begin(self._final, finals)
-        # Whoever takes over before anything was handed out begins here too.
-        self._handed |= self._told_from
         if self._live is not None:
             self._begin(self._live, live)
         self._listener.assigned(shares)
 
-    def _place_again(self) -> None:
+    def _keep_up(self) -> None:
+        """What is to be done between two fetches."""
         if self._unplaced and time.monotonic() >= self._place_at:
             places, self._unplaced = self._unplaced, []
             self._place(places)
+        if self._gone and time.monotonic() >= self._skip_at:
+            self._skip_what_is_gone()
+        if time.monotonic() - self._committed_at >= _COMMIT_SECONDS:
+            self._commit(at_once=False)
 
     def _live_beginnings(self, shares: Iterable[int], begun: set[int]) -> dict[Place, Beginning]:
         """Of what another reader has begun, old live signals are of no use: go on with the newest."""
@@ -239,9 +256,12 @@ class Source:
 
     def _drop(self, partitions: Iterable[TopicPartition]) -> None:
         shares = tuple(sorted({one.partition for one in partitions}))
+        # Kafka's client remembers it of a partition that is given back later.
+        self._pause(False)
         self._unplaced = []
-        for known in (self._next, self._told_from, self._handed):
-            known.clear()
+        self._gone.clear()
+        self._progress.clear()
+        self.arrived = [arrival for arrival in self.arrived if arrival.share not in shares]
         if self._live is not None:
             self._live.unassign()
         if shares:
@@ -252,57 +272,89 @@ class Source:
         first = consumer.poll(wait_seconds)
         return [] if first is None else [first, *consumer.consume(_BATCH, timeout=0)]
 
-    def _arrival(self, message: Message) -> Arrival | None:
-        topic, partition, offset = message.topic(), message.partition(), message.offset()
-        if (error := message.error()) is not None:
-            self._failed(error, topic, partition)
-            return None
-        assert topic is not None and partition is not None and offset is not None  # noqa: S101, PT018 - it has all
-        place = (topic, partition)
-        if place not in self._next:  # it was revoked while this batch was read
-            return None
-        self._next[place] = offset + 1
-        if self._keys and message.key() not in self._keys:
-            return None
-        share = EVERYTHING if self._plan.group is None else partition
-        return Arrival(share, topic, partition, offset, message.value(), offset >= self._told_from[place])
+    def _pause(self, is_paused: bool) -> None:
+        if is_paused == self._is_paused:
+            return
+        self._is_paused = is_paused
+        for consumer, _ in self._consumers:
+            if partitions := consumer.assignment():
+                (consumer.pause if is_paused else consumer.resume)(partitions)
+
+    def _arrive(self, found: Iterable[Message], *, is_timed: bool = False) -> None:
+        """Put it into `arrived`, and only then count it as read: whoever is interrupted in between gets it again."""
+        following, told_from, written = self._progress.next, self._progress.told_from, self._progress.written_ms
+        arrived, is_group, keys = self.arrived, self._plan.group is not None, self._keys
+        for message in found:
+            topic, partition, offset = message.topic(), message.partition(), message.offset()
+            if (error := message.error()) is not None:
+                self._failed(error, topic, partition)
+                continue
+            assert topic is not None and partition is not None and offset is not None  # noqa: S101, PT018 - it has all
+            place = (topic, partition)
+            if place not in following:  # it was revoked while this batch was read
+                continue
+            if not keys or message.key() in keys:
+                share, is_told = partition if is_group else EVERYTHING, offset >= told_from[place]
+                arrived.append(Arrival(share, topic, partition, offset, message.value(), is_told, written[place]))
+            if is_timed:
+                written[place] = message.timestamp()[1]
+            following[place] = offset + 1
 
     def _failed(self, error: KafkaError, topic: str | None, partition: int | None) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET and topic is not None and partition is not None:
-            self._skip_what_is_gone((topic, partition))
+            if (topic, partition) in self._progress.next:
+                self._gone.add((topic, partition))
         elif error.fatal() or error.code() in _GIVE_UP:
             where = f"{self._settings.kafka_bootstrap} (TA_KAFKA_BOOTSTRAP, {self._settings.kafka_security})"
-            raise KafkaSetupError(
+            self._failure = KafkaSetupError(
                 f"Kafka at {where} does not let us read: {error.str()}{advice(self._settings, error)}"
             )
         else:
             self._refusals(error)
 
-    def _skip_what_is_gone(self, place: Place) -> None:
-        wanted = self._next.get(place)
-        if wanted is None:
-            return
-        first = self._positions.first(place)
-        self.lost.append(RecordsLost(*place, wanted, first))
-        self._next[place] = self._told_from[place] = first
-        consumer = self._live if self._live is not None and place[0] == self._plan.live else self._final
-        consumer.seek(TopicPartition(*place, first))
+    def _raise_failure(self) -> None:
+        """Not before what came with it is handed out."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
-    def _commit_when_due(self) -> None:
-        if self._plan.group is not None and time.monotonic() - self._committed_at >= _COMMIT_SECONDS:
-            self._commit(at_once=False)
+    def _skip_what_is_gone(self) -> None:
+        """Go on with what is left: the client has stopped reading the partition, so that seeking is refused."""
+        try:
+            firsts = {place: self._positions.first(place, _RETRY_SECONDS) for place in self._gone}
+        except KafkaSetupError:
+            self._skip_at = time.monotonic() + _RETRY_SECONDS
+            return
+        for place, first in firsts.items():
+            self.lost.append(RecordsLost(*place, self._progress.next[place], first))
+            self._progress.skip(place, first)
+        for consumer, is_live in ((self._final, False), (self._live, True)):
+            following = self._progress.next.items()
+            at = {place: offset for place, offset in following if (place[0] == self._plan.live) == is_live}
+            if consumer is not None and at.keys() & firsts.keys():
+                # In a group no single partition can be assigned anew.
+                consumer.assign([TopicPartition(*place, offset) for place, offset in at.items()])
+        self._gone.clear()
 
     def _commit(self, *, at_once: bool) -> None:
         self._committed_at = time.monotonic()
-        if self._plan.group is None or not self._handed or not self._consumers:
+        if self._plan.group is None or not self._consumers:
             return
-        offsets = [TopicPartition(*place, offset) for place, offset in self._handed.items()]
-        self._handed = {}
+        stands = self._progress.to_tell([*self.arrived, *self._listener.not_dealt_with()])
+        if not stands:
+            return
+        offsets = [told(place, stand) for place, stand in stands.items()]
         try:
             if at_once:
-                self._final.commit(offsets=offsets, asynchronous=False)
+                self._committed(None, self._final.commit(offsets=offsets, asynchronous=False))
             else:
                 self._final.commit(offsets=offsets)
         except KafkaException as error:
             # Whoever goes on from an older position reads what it knows already.
+            self._committed(error.args[0], offsets)
             self._refusals(error.args[0])
+
+    def _committed(self, error: KafkaError | None, offsets: Iterable[TopicPartition]) -> None:
+        for one in offsets:
+            if error is not None or one.error is not None:
+                self._progress.not_taken((one.topic, one.partition), one.offset)

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from ta_pipeline.bench.output_market import OutputMarket
 from ta_pipeline.kafka_config import client_config
-from ta_pipeline.reader import Bar, BrokenRecord, Item, Options, RecordsLost, Signal, SignalReader
+from ta_pipeline.reader import Assigned, Bar, BrokenRecord, Item, Options, RecordsLost, Signal, SignalReader, Stale
 from ta_pipeline.reader.records import Macd, VolRealized
 from ta_pipeline.settings import Settings
 from tests.output_records import bar, live, signal
@@ -130,6 +130,86 @@ def test_both_formats_are_read(stack: RunningStack, form: str) -> None:
     assert finals[0].macd == Macd(0.1, 0.05, 0.05)
     assert finals[0].vol_realized == VolRealized(0.000123, None)
     assert not [item for item in items if isinstance(item, BrokenRecord)]
+
+
+@pytest.mark.parametrize("group", [None, "one"])
+def test_what_is_deleted_while_it_is_read_is_told_and_reading_goes_on(stack: RunningStack, group: str | None) -> None:
+    settings = stack.own_settings()
+    t = now_second()
+    with SignalReader(settings, live=False, group=group, start="earliest") as reader:
+        # More than the client takes before it is asked for the next.
+        large = [{**signal("NVDA", t + 1_000 * second), "note": "x" * 20_000} for second in range(1_500)]
+        written(stack, settings.signals_topic, *large)
+        items = read(reader, has_final(t))
+        time.sleep(2.0)
+        deleted(settings, settings.signals_topic, before=1_500)
+        written(stack, settings.signals_topic, signal("NVDA", t + 1_500_000))
+        written(stack, settings.bars_topic, bar("NVDA", t))
+        items += read(reader, has_final(t + 1_500_000))
+        ends = [item.end_ms for item in items if isinstance(item, Signal)]
+        (lost,) = [item for item in items if isinstance(item, RecordsLost)]
+        assert (lost.topic, lost.next_offset) == (settings.signals_topic, 1_500)
+        assert ends == [*(t + 1_000 * second for second in range(lost.wanted_offset)), t + 1_500_000]
+        written(stack, settings.signals_topic, signal("NVDA", t + 1_501_000))
+        items += read(reader, has_final(t + 1_501_000))
+        assert [item.end_ms for item in items if isinstance(item, Bar)] == [t]
+
+
+def test_a_correction_is_known_as_one_however_long_its_group_was_away(stack: RunningStack) -> None:
+    settings = stack.own_settings()
+    t = now_second()
+    options = Options(know_seconds=1)
+    with SignalReader(settings, live=False, bars=False, group="one", options=options) as reader:
+        read(reader, bool)
+        written(stack, settings.signals_topic, *(signal("NVDA", t + 1_000 * second) for second in range(5)))
+        read(reader, has_final(t + 4_000))
+    time.sleep(2.0)
+    for _ in range(2):  # whoever takes over and leaves at once leaves the group as it was
+        with SignalReader(settings, live=False, bars=False, group="one", options=options) as reader:
+            items = read(reader, lambda items: any(isinstance(item, Assigned) for item in items))
+    written(stack, settings.signals_topic, signal("NVDA", t, 2.0, revision=1), signal("NVDA", t + 5_000))
+    with SignalReader(settings, live=False, bars=False, group="one", options=options) as reader:
+        items = read(reader, has_final(t + 5_000))
+    assert said(items) == [("Signal", t, 1, True, "revises"), ("Signal", t + 5_000, 0, True, "newest")]
+
+
+def test_a_group_goes_on_after_what_is_of_other_symbols(stack: RunningStack) -> None:
+    settings = stack.own_settings()
+    t = now_second()
+    with SignalReader(settings, symbols=["NVDA"], live=False, bars=False, group="one") as reader:
+        read(reader, bool)
+        written(stack, settings.signals_topic, signal("NVDA", t), *(signal("AAPL", t) for _ in range(5)))
+        read(reader, has_final(t))
+        assert reader.poll(2.0) is None
+    deleted(settings, settings.signals_topic, before=6)
+    written(stack, settings.signals_topic, signal("NVDA", t + 1_000))
+    with SignalReader(settings, symbols=["NVDA"], live=False, bars=False, group="one") as reader:
+        items = read(reader, has_final(t + 1_000))
+    assert not [item for item in items if isinstance(item, RecordsLost)]
+
+
+def test_a_reader_that_is_left_in_the_middle_of_what_came_goes_on_there(stack: RunningStack) -> None:
+    settings = stack.own_settings()
+    t = now_second()
+    ends: list[int] = []
+    for stop in (3, 5, 10):
+        with SignalReader(settings, live=False, bars=False, group="one", start="earliest") as reader:
+            if not ends:
+                read(reader, bool)
+                written(stack, settings.signals_topic, *(signal("NVDA", t + 1_000 * second) for second in range(10)))
+            ends += [
+                item.end_ms for item in read(reader, has_final(t + 1_000 * (stop - 1))) if isinstance(item, Signal)
+            ]
+    assert ends == [t + 1_000 * second for second in range(10)]
+
+
+def test_events_do_not_wait_for_records(stack: RunningStack) -> None:
+    settings = stack.own_settings()
+    options = Options(stale_after_seconds=0.5)
+    with SignalReader(settings, symbols=["NVDA"], live=False, bars=False, options=options) as reader:
+        began = time.monotonic()
+        assert isinstance(reader.poll(30.0), Stale)
+        assert time.monotonic() - began < 10.0
 
 
 def aborted(settings: Settings, record: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from ta_pipeline.reader import (
     Signal,
     SignalReader,
 )
+from ta_pipeline.schema_registry import ensure_schemas
 from ta_pipeline.settings import Settings
 from tests.jobs import FAST, on_time, running_job, simulated
 from tests.outages import held_down, standing_still
@@ -85,8 +86,8 @@ def reading(settings: Settings, **arguments: Any) -> Iterator[Reading]:
         found.stop()
 
 
-def with_partitions(stack: RunningStack, count: int) -> Settings:
-    settings = stack.own_settings(topics=False)
+def with_partitions(stack: RunningStack, count: int, **overrides: Any) -> Settings:
+    settings = stack.own_settings(topics=False, **overrides)
     names = (settings.bars_topic, settings.signals_topic, settings.live_topic)
     create_topics(settings, [Topic(name, DAY_MS, partitions=count) for name in names])
     return settings
@@ -197,6 +198,62 @@ def test_a_broker_that_is_away_is_told_and_nothing_is_lost(stack: RunningStack, 
         stack.await_ready()
 
 
+def test_kafka_is_not_back_because_the_group_is_lost(stack: RunningStack) -> None:
+    settings = stack.own_settings()
+    t = int(time.time()) * 1_000
+    try:
+        with reading(settings, group="strategy", bars=False, options=Options(stale_after_seconds=1_000)) as one:
+            one.await_that("it has its partition", lambda: bool(one.of(Assigned)))
+            with held_down(stack, "kafka"):
+                one.await_that("the reader says that Kafka is away", lambda: bool(one.of(Disconnected)))
+                one.await_that("its group is lost", lambda: bool(one.of(Revoked)))
+                time.sleep(5.0)
+                assert not one.of(Reconnected)
+            one.await_that("the reader says that it is back", lambda: bool(one.of(Reconnected)))
+            assert len(one.of(Assigned)) == 2
+            stack.await_ready(only="kafka")
+            stack.produce(settings.signals_topic, [("NVDA", orjson.dumps(signal("NVDA", t)))])
+            one.await_that("the signal came", lambda: len(one.signals()) == 1)
+    finally:
+        stack.await_ready()
+
+
+def test_whoever_waits_for_a_group_is_told_that_kafka_is_away(stack: RunningStack) -> None:
+    settings = stack.own_settings()
+    items: list[Item] = []
+    try:
+        with SignalReader(settings, group="strategy", bars=False) as one:
+
+            def told(kind: type) -> bool:
+                if (item := one.poll(0.2)) is not None:
+                    items.append(item)
+                return any(isinstance(item, kind) for item in items)
+
+            with held_down(stack, "kafka"):
+                wait_for("the reader says that Kafka is away", lambda: told(Disconnected), LONGEST_SECONDS)
+                assert not told(Assigned)
+            wait_for("the reader says that it is back", lambda: told(Reconnected), LONGEST_SECONDS)
+            assert told(Assigned)
+    finally:
+        stack.await_ready()
+
+
+def test_whoever_is_slow_is_not_told_that_kafka_is_away(stack: RunningStack) -> None:
+    settings = stack.own_settings()
+    t = int(time.time()) * 1_000
+    # More than the client takes before it is asked for the next.
+    large = [{**signal("NVDA", t + 1_000 * second), "note": "x" * 20_000} for second in range(1_500)]
+    stack.produce(settings.signals_topic, [("NVDA", orjson.dumps(record)) for record in large])
+    items: list[Item] = []
+    with SignalReader(settings, live=False, bars=False, start="earliest") as one:
+        while len(items) < len(large):
+            if (item := one.poll(5.0)) is not None:
+                items.append(item)
+                if len(items) == 2:
+                    time.sleep(16.0)
+    assert {type(item) for item in items} == {Signal}
+
+
 def test_a_registry_that_is_away_is_told_and_its_records_are_waited_for(stack: RunningStack) -> None:
     settings = stack.own_settings(schemas=True, output_format="avro-confluent")
     dues = OutputMarket(10, 1).records(settings, int(time.time()))
@@ -209,6 +266,29 @@ def test_a_registry_that_is_away_is_told_and_its_records_are_waited_for(stack: R
                 assert one.signals() == []
             one.await_that("the signal came", lambda: len(one.signals()) == 1)
         assert [event.component for event in one.of(Disconnected, Reconnected)] == ["registry", "registry"]
+    finally:
+        stack.await_ready()
+
+
+def test_a_reader_that_waits_for_the_registry_is_still_of_its_group(stack: RunningStack) -> None:
+    settings = with_partitions(stack, 2, output_format="avro-confluent")
+    ensure_schemas(settings)
+    dues = OutputMarket(10, 1).records(settings, int(time.time()))
+    records = [(due.key, due.value) for due in dues if due.topic == settings.signals_topic]
+    try:
+        with reading(settings, group="strategy", bars=False, live=False) as first:
+            first.await_that("it has both partitions", lambda: bool(first.of(Assigned)))
+            with held_down(stack, "registry"):
+                for partition in (0, 1):
+                    stack.produce(settings.signals_topic, records, partition=partition)
+                first.await_that("it says that the registry is away", lambda: bool(first.of(Disconnected)))
+                with reading(settings, group="strategy", bars=False, live=False) as second:
+                    second.await_that("the second has a partition", lambda: bool(second.of(Assigned)))
+                    first.await_that("the first gave one away", lambda: len(first.of(Assigned)) == 2)
+                    assert second.signals() == []
+                first.await_that("the first took it back", lambda: len(first.of(Assigned)) == 3)
+                assert first.signals() == []
+            first.await_that("both signals came", lambda: len(first.signals()) == 2)
     finally:
         stack.await_ready()
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
 
 from ta_pipeline.errors import SettingsError
 from ta_pipeline.reader import Options
-from ta_pipeline.reader.connection import Connection, trouble_in
 from ta_pipeline.reader.events import RecordsLost
-from ta_pipeline.reader.positions import Beginning, Extent, beginning, checked_start
+from ta_pipeline.reader.positions import Beginning, Extent, Stand, beginning, checked_start, stand_in, told
 from ta_pipeline.settings import load_settings
 
 PLACE = ("ta.signals.v1", 0)
@@ -35,12 +34,23 @@ def test_a_position_beyond_the_end_is_of_a_topic_that_was_made_anew() -> None:
     assert beginning(PLACE, Extent(0, 5), 40, 5) == Beginning(0, 0, RecordsLost(*PLACE, 40, 0))
 
 
+def test_what_a_group_is_told_says_when_the_record_before_was_written() -> None:
+    assert stand_in(told(PLACE, Stand(40, 1_767_364_200_000))) == Stand(40, 1_767_364_200_000)
+    assert stand_in(told(PLACE, Stand(40))) == Stand(40)
+
+
+@pytest.mark.parametrize("said", ["", "by hand", "-1"])
+def test_a_position_that_somebody_else_has_set_has_no_time(said: str) -> None:
+    assert stand_in(TopicPartition(*PLACE, 40, metadata=said)) == Stand(40)
+    assert stand_in(TopicPartition(*PLACE, 40)) == Stand(40)
+
+
 @pytest.mark.parametrize(
-    ("start", "told"),
+    ("start", "why"),
     [(datetime(2026, 1, 2, 9, 30), "has no zone"), ("newest", "it is latest, earliest or a datetime")],  # noqa: DTZ001
 )
-def test_a_start_that_is_none_is_refused(start: Any, told: str) -> None:
-    with pytest.raises(SettingsError, match=told):
+def test_a_start_that_is_none_is_refused(start: Any, why: str) -> None:
+    with pytest.raises(SettingsError, match=why):
         checked_start(start)
     assert checked_start(datetime(2026, 1, 2, 9, 30, tzinfo=UTC))
 
@@ -80,52 +90,3 @@ def test_what_is_said_of_how_long_windows_are_known_holds_whatever_the_horizon()
     assert (options.limits(long).remember_ms, options.known_ms(long)) == (30_000, 0)
     with pytest.raises(SettingsError, match="know_seconds=-1 is not allowed"):
         Options(know_seconds=-1).limits(long)
-
-
-def statistics(state: str = "UP", idle_us: int = 400_000, leader: int = 1, fetch_state: str = "active") -> Any:
-    partition = {"desired": True, "fetch_state": fetch_state, "leader": leader}
-    other = {"desired": False, "fetch_state": "none", "leader": -1}
-    return {
-        "brokers": {
-            "kafka:9092/1": {"nodeid": 1, "state": state, "rxidle": idle_us},
-            "kafka:9092/bootstrap": {"nodeid": -1, "state": "DOWN", "rxidle": -1},
-        },
-        "topics": {"ta.signals.v1": {"partitions": {"0": partition, "-1": other}}},
-    }
-
-
-def test_a_broker_that_answers_fetches_is_no_trouble() -> None:
-    assert trouble_in(statistics()) is None
-
-
-@pytest.mark.parametrize(
-    ("stats", "told"),
-    [
-        (statistics(state="DOWN"), "kafka:9092/1 is DOWN"),
-        (statistics(idle_us=12_000_000), "kafka:9092/1 has sent nothing for 12 s"),
-        (statistics(leader=-1), "ta.signals.v1 partition 0 has no leader"),
-    ],
-)
-def test_a_broker_that_is_away_or_hangs_is_told_by_name(stats: Any, told: str) -> None:
-    assert trouble_in(stats) == told
-
-
-def test_a_broker_is_no_trouble_to_whoever_reads_nothing_of_it() -> None:
-    assert trouble_in(statistics(state="DOWN", fetch_state="none")) is None
-
-
-def test_trouble_is_told_when_it_lasts_and_forgotten_at_once() -> None:
-    connection = Connection()
-    found = []
-    for second, stats in enumerate((statistics(), statistics(leader=-1), statistics(), statistics(state="DOWN"),
-                                    statistics(state="DOWN"), statistics())):  # fmt: skip
-        connection.take(json.dumps({**stats, "time": 100 + second}), 100.0 + second)
-        found.append(connection.trouble)
-    assert found == [None, None, None, None, "kafka:9092/1 is DOWN", None]
-
-
-def test_statistics_that_nobody_listened_to_are_left_out() -> None:
-    connection = Connection()
-    for second in (100, 101):
-        connection.take(json.dumps({**statistics(state="DOWN"), "time": second}), 160.0)
-    assert connection.trouble is None
