@@ -138,8 +138,8 @@ def probe(what: Seen | None = None, **changes: Any) -> ProbeStatus:
     return dataclasses.replace(ProbeStatus(NOW_MS - 200, None, what or seen()), **changes)
 
 
-def snapshot(*, session_open: bool = True, **changes: Any) -> StatusSnapshot:
-    """Everything is well, and a session is open."""
+def snapshot(*, session_open: bool = True, opened_ms: int = NOW_MS - 3_600_000, **changes: Any) -> StatusSnapshot:
+    """Everything is well, and a session is open, for an hour now."""
     tables = {"ta_microbars": NOW_MS - 13_000, "ta_signals": NOW_MS - 13_000}
     found = StatusSnapshot(
         at_ms=NOW_MS,
@@ -149,7 +149,7 @@ def snapshot(*, session_open: bool = True, **changes: Any) -> StatusSnapshot:
         store=store(revision()),
         clickhouse=ClickHouseStatus(tables),
         probe=probe(),
-        is_session_open=lambda: session_open,
+        is_session_open=lambda at_ms: session_open and at_ms >= opened_ms,
         checkpoint_stored=True,
     )
     return dataclasses.replace(found, **changes)

@@ -55,12 +55,14 @@ def input_flow(snapshot: StatusSnapshot, _history: History) -> Verdict:
     newest = "has none" if age_ms is None else f"has a newest one of {duration(age_ms)} ago"
     if age_ms is not None and age_ms <= SILENT_WARN_MS:
         return Verdict(name, "ok", f"trades come: {topic} {newest}", figures)
-    figures["session_open"] = is_open = snapshot.is_session_open()
+    figures["session_open"] = is_open = snapshot.is_session_open(snapshot.at_ms)
     if not is_open:
         return Verdict(
             name, "asleep", f"no trades come ({topic} {newest}), and the {session} session is closed", figures
         )
-    state: State = "warn" if age_ms is not None and age_ms <= SILENT_BAD_MS else "bad"
+    # At the open the newest trade is of the session before: the first one has as long as every other one.
+    was_open = snapshot.is_session_open(snapshot.at_ms - SILENT_BAD_MS)
+    state: State = "warn" if not was_open or (age_ms is not None and age_ms <= SILENT_BAD_MS) else "bad"
     return Verdict(name, state, f"no trades come ({topic} {newest}), but the {session} session is open", figures)
 
 
@@ -70,7 +72,7 @@ def watermark_lag(snapshot: StatusSnapshot, _history: History) -> Verdict:
     seen = seen_of(snapshot, name)
     if isinstance(seen, Verdict):
         return seen
-    if not trades_flow(snapshot) and not snapshot.is_session_open():
+    if not trades_flow(snapshot) and not snapshot.is_session_open(snapshot.at_ms):
         return Verdict(name, "asleep", "no trades come: there is nothing to be late with")
     if not snapshot.settings.status_topic:
         return _lag_by_metric(name, snapshot, seen)

@@ -65,9 +65,9 @@ class StatusSnapshot:
     clickhouse: ClickHouseStatus | Unreachable | None
     """None: there is no table path."""
     probe: ProbeStatus | Unreachable
-    is_session_open: Callable[[], bool]
-    """Whether the exchange trades at that time, by `TA_SESSION`. Its calendar is slow to load (pandas), so it is asked
-    only where no trades come."""
+    is_session_open: Callable[[int], bool]
+    """Whether the exchange trades at a time (epoch milliseconds), by `TA_SESSION`. Its calendar is slow to load
+    (pandas), so it is asked only where no trades come."""
     checkpoint_stored: bool | None = None
     """Whether S3 has the newest checkpoint Flink names; None: not known, or there is none yet."""
     seconds: float = 0.0
@@ -100,7 +100,7 @@ def take_snapshot(platform: Platform, now_ms: int) -> StatusSnapshot:
         store=answers["s3"],
         clickhouse=answers.get("clickhouse"),
         probe=answers["probe"],
-        is_session_open=lambda: _sessions(settings.session).is_open(now_ms),
+        is_session_open=lambda at_ms: _sessions(settings.session).is_open(at_ms),
         checkpoint_stored=_checkpoint_stored(settings, answers["flink"], answers["s3"]),
         seconds=time.monotonic() - begin,
     )

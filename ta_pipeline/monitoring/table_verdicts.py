@@ -58,7 +58,7 @@ def table_backlog(snapshot: StatusSnapshot, history: History) -> Verdict:
         return unreachable(name, snapshot.kafka)
     unread = snapshot.kafka.unread
     if unread is None:
-        return Verdict(name, "asleep", "the table job has committed no position yet")
+        return _without_a_position(name, history)
     gaps = [one for one in unread if one.lost]
     expiring = [one for one in unread if one.is_expiring]
     figures = {
@@ -85,3 +85,14 @@ def table_backlog(snapshot: StatusSnapshot, history: History) -> Verdict:
     return Verdict(
         name, "ok", f"at most {figures['waiting']:,} records wait for ClickHouse, none of them for long", figures
     )
+
+
+def _without_a_position(name: str, history: History) -> Verdict:
+    if not history.positions:
+        return Verdict(name, "asleep", "the table job has committed no position yet")
+    text = (
+        "Kafka has forgotten where the table job was, as it does with a group that commits nothing for the broker's "
+        "`offsets.retention.minutes`: what waits for ClickHouse may be gone from the topics soon, and nobody would see "
+        "it; bring ClickHouse and the table job back"
+    )
+    return Verdict(name, "bad", text, ticks=LASTING)

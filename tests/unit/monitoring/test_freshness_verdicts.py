@@ -135,6 +135,12 @@ def test_no_trades_are_a_fault_while_the_exchange_is_open(age_ms: int, session_o
     assert found.state == state
 
 
+def test_at_the_open_the_first_trade_has_as_long_as_every_other_one() -> None:
+    yesterday = kafka(newest_trade_ms=NOW_MS - 60_000_000)
+    assert input_flow(snapshot(kafka=yesterday, opened_ms=NOW_MS - SILENT_BAD_MS + 1), NONE).state == "warn"
+    assert input_flow(snapshot(kafka=yesterday, opened_ms=NOW_MS - SILENT_BAD_MS), NONE).state == "bad"
+
+
 def test_a_topic_that_never_had_a_trade_is_as_silent_as_can_be() -> None:
     assert input_flow(snapshot(kafka=kafka(newest_trade_ms=None)), NONE).state == "bad"
     assert input_flow(snapshot(kafka=kafka(newest_trade_ms=None), session_open=False), NONE).state == "asleep"

@@ -104,3 +104,10 @@ def test_what_is_not_known_of_a_backlog_is_not_well() -> None:
     assert (found.state, found.caused_by) == ("unknown", "kafka_reachable")
     assert table_backlog(snapshot(kafka=kafka(unread=None)), NONE).state == "asleep"
     assert table_backlog(snapshot(clickhouse=None), NONE).state == "ok"
+
+
+def test_a_position_that_kafka_has_forgotten_is_bad_and_not_one_that_never_was() -> None:
+    known = History(positions=(Position("ta.bars.1s.v1", 0, 88),))
+    found = table_backlog(snapshot(kafka=kafka(unread=None)), known)
+    assert (found.state, found.calls) == ("bad", True)
+    assert "offsets.retention.minutes" in found.message
