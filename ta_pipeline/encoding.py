@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Self
 
 import orjson
@@ -49,9 +50,12 @@ class EnvelopeEncoder:
         """
         if self._avro is None:
             return orjson.dumps(in_case(envelope, self._field_case))
-        try:
-            with asking(self._settings, f"{topic}-value"):
+        with asking(self._settings, f"{topic}-value"):
+            try:
                 encoded = self._avro(in_case(envelope, "snake"), SerializationContext(topic, MessageField.VALUE))
-        except (SerializationError, ValueError, TypeError, KeyError) as error:
-            raise BadRecordError("not_avro", f"topic {topic}: {error}") from None
+            except json.JSONDecodeError:
+                # Of the registry's answer, not of the envelope.
+                raise
+            except (SerializationError, ValueError, TypeError, KeyError) as error:
+                raise BadRecordError("not_avro", f"topic {topic}: {error}") from None
         return bytes(encoded or b"")
