@@ -27,7 +27,10 @@ class Way(Enum):
     STACK = "run in `make test-more`, page by page, on a local stack"
     MAKE = "a target of the Makefile, a folder of tests, or a module that writes files: it is there"
     SETTINGS = "variables: each is a setting, and its value is allowed"
-    CLUSTER = "needs a cluster, Docker or a broker's tools: what it names is there, options included"
+    CLUSTER = (
+        "needs a cluster, Docker or a broker's tools: what it names is there, options included; what an API server can "
+        "answer is run in `make test-k8s`"
+    )
     SHELL = "prepares the shell; its syntax is checked"
 
 
