@@ -41,23 +41,28 @@ def _of_record(
 ) -> Iterator[tuple[str, str]]:
     for field in record["fields"]:
         path = above + field["name"]
-        yield path, _type(field["type"], named)
+        yield path, type_of(field["type"], named)
         for inner in _records(field["type"], named):
             if inner["name"] not in within:  # a record may have itself as a field
                 yield from _of_record(inner, f"{path}.", named, (*within, inner["name"]))
 
 
-def _type(kind: Any, named: dict[str, Any]) -> str:
-    """A type as text, the same for whatever means the same; of a record its fields are told one by one."""
+def type_of(kind: Any, named: dict[str, Any]) -> str:
+    """A type as text, the same for whatever means the same; of a record its fields are told one by one.
+
+    Args:
+        kind: of a field, as Avro's JSON has it.
+        named: the types that were defined before, by name; those that are defined here are added.
+    """
     kind = _resolved(kind, named)
     if isinstance(kind, list):
-        return " or ".join(sorted(_type(one, named) for one in kind))
+        return " or ".join(sorted(type_of(one, named) for one in kind))
     if isinstance(kind, str):
         return kind
     if kind["type"] == "array":
-        return f"array of {_type(kind['items'], named)}"
+        return f"array of {type_of(kind['items'], named)}"
     if kind["type"] == "map":
-        return f"map of {_type(kind['values'], named)}"
+        return f"map of {type_of(kind['values'], named)}"
     more = ", ".join(f"{name} {json.dumps(kind[name])}" for name in _OF_A_TYPE if name in kind)
     return f"{kind['type']} ({more})" if more else str(kind["type"])
 

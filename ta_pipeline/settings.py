@@ -18,6 +18,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ta_pipeline.errors import SettingsError
+from ta_pipeline.urls import without_login
 
 PREFIX = "TA_"
 AROUND_THE_JOB = frozenset({
@@ -29,8 +30,6 @@ AROUND_THE_JOB = frozenset({
 """Fields that only what is around the job reads, never the job: a change of them is no change of the job."""
 PLACE_OF_THE_JOB = frozenset({"runtime", "flink_rest_url", "k8s_namespace", "image"})
 """Fields that the job does not read either, but that say where it runs: with another value, it runs elsewhere."""
-_LOGIN = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", re.DOTALL)
-"""What a URL begins with that has somebody's login in it; a password may have any character."""
 TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
@@ -366,4 +365,4 @@ def _describe(error: ValidationError) -> str:
 
 def _shown(value: object) -> str:
     """A value that is not allowed, without a login that somebody has put into a URL."""
-    return repr(_LOGIN.sub(r"\1**********@", value) if isinstance(value, str) else value)
+    return repr(without_login(value, "**********@") if isinstance(value, str) else value)

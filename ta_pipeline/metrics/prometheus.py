@@ -16,12 +16,11 @@ import requests
 
 from ta_pipeline.errors import PrometheusError, PrometheusNoAnswerError
 from ta_pipeline.metrics.span import Span
+from ta_pipeline.urls import LOGIN, without_login
 
 T = TypeVar("T")
 TIMEOUT_SECONDS = 30.0
 _SHOWN = 80
-_LOGIN = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", re.DOTALL)
-"""What a URL begins with that has somebody's login in it; a password may have any character."""
 _BEYOND_THE_PATH = re.compile(r"[?#].*", re.DOTALL)
 _ALLOWED = (
     "--url takes http:// or https://, a host, and the path before /api/v1, if there is one; user and password may "
@@ -69,7 +68,7 @@ class Prometheus:
     def __init__(self, url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self.url = url.rstrip("/")
         self._timeout_seconds = timeout_seconds
-        login = _LOGIN.match(self.url)
+        login = LOGIN.match(self.url)
         if login is not None and re.search(r"[/?#]", login[0].removeprefix(login[1] or "")):
             raise PrometheusError(
                 f"--url {self.place} is not allowed, with what stands before its last @: in a user, a password or a "
@@ -81,7 +80,7 @@ class Prometheus:
     @property
     def place(self) -> str:
         """The URL without user, password, query and fragment: what a person is shown. It need not be a right one."""
-        return _BEYOND_THE_PATH.sub("", _LOGIN.sub(r"\1", self.url))
+        return _BEYOND_THE_PATH.sub("", without_login(self.url))
 
     def range(self, expression: str, span: Span) -> list[Series]:
         """The values of `expression` over `span`, a line for each combination of labels."""

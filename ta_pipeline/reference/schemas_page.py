@@ -11,6 +11,7 @@ from ta_pipeline.clickhouse import read_migrations
 from ta_pipeline.errors import SchemaError
 from ta_pipeline.kafka_admin import DAY_MS, declared_topics
 from ta_pipeline.reference.markdown import code, paragraph, table
+from ta_pipeline.schema_fields import type_of
 from ta_pipeline.schema_registry import (
     COMPATIBILITY,
     Registered,
@@ -90,7 +91,8 @@ def _fields(record: Any, above: str, named: dict[str, Any]) -> Iterator[tuple[st
         inner = [named.get(kind, kind) if isinstance(kind, str) else kind for kind in kinds if kind != "null"]
         has_default = "default" in field
         yield (
-            code(above + field["name"]), ", ".join(_type(kind) for kind in inner), "optional" if has_default else "",
+            code(above + field["name"]), ", ".join(type_of(kind, named) for kind in inner),
+            "optional" if has_default else "",
             code(json.dumps(field["default"])) if has_default and field["default"] is not None else "",
             field.get("doc", ""),
         )  # fmt: skip
@@ -98,16 +100,6 @@ def _fields(record: Any, above: str, named: dict[str, Any]) -> Iterator[tuple[st
             if isinstance(kind, dict) and kind["type"] == "record":
                 named[kind["name"]] = kind
                 yield from _fields(kind, f"{above}{field['name']}.", named)
-
-
-def _type(kind: Any) -> str:
-    if isinstance(kind, str):
-        return kind
-    if kind["type"] == "array":
-        return f"array of {_type(kind['items'])}"
-    if kind["type"] == "map":
-        return f"map of {_type(kind['values'])}"
-    return str(kind["type"])
 
 
 def _tables() -> Iterator[str]:
