@@ -83,15 +83,10 @@ class Bar(Windowed, frozen=True):
     extra: Mapping[str, Any]
 
 
-ENVELOPE = frozenset({
-    "ingest_ts", "event_ts", "feed", "channel", "symbol", "seq", "is_final", "revision", "source", "window",
-    "last_event_ts", "version",
-})  # fmt: skip
-"""What bars and signals have in common."""
-SIGNAL_FIELDS = ENVELOPE | {
-    "c", "bars", "ema", "macd", "rsi14", "boll", "vwap", "imbalance", "vol_realized", "vwap_window_s", "vol_window_s",
-}  # fmt: skip
-BAR_FIELDS = ENVELOPE | {"o", "h", "l", "c", "v", "vwap", "count"}
+_CONSTANT = frozenset({"channel", "source", "version"})
+"""Of each record, and the same in all of a topic."""
+SIGNAL_FIELDS = _CONSTANT.union(TaSignal.__struct_fields__)
+BAR_FIELDS = _CONSTANT.union(TaBar.__struct_fields__)
 
 
 def handed_out(shape: TaSignal | TaBar, record: Record, head: Head, standing: Standing) -> Signal | Bar:
